@@ -1,0 +1,1 @@
+"""Who calls, what happened, what was lost."""

@@ -1,0 +1,1 @@
+"""What happened: records, the journal that keeps them, and what is done with stored runs."""

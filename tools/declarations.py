@@ -1,0 +1,129 @@
+"""The standard tools, all declared from the start; planning needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hopline.tools.spec import Tool, ports
+
+_LANGUAGE: Mapping[str, Any] = {
+    "type": "string",
+    "description": "language of the result, an English name or code",
+}
+
+
+def _tool(name: str, inputs: str, outputs: str, description: str, **parameters: Mapping[str, Any]) -> Tool:
+    return Tool(
+        name=name,
+        description=description,
+        inputs=ports(inputs),
+        outputs=ports(outputs),
+        parameters=parameters,
+    )
+
+
+STANDARD_TOOLS: tuple[Tool, ...] = (
+    _tool(
+        "speech_to_text",
+        "audio",
+        "text",
+        "Transcribes speech: listens to a recording, voice memo or spoken message and writes out the words said.",
+        language={
+            "type": "string",
+            "default": "en",
+            "description": "language spoken, ISO 639-1 code or auto",
+        },
+    ),
+    _tool(
+        "text_to_speech",
+        "text",
+        "audio",
+        "Reads text aloud: speaks a text in a synthetic voice and gives the spoken audio.",
+        speed={
+            "type": "number",
+            "default": 1.0,
+            "minimum": 0.5,
+            "maximum": 2.0,
+            "description": "1 is normal",
+        },
+    ),
+    _tool(
+        "text_to_image",
+        "text",
+        "image",
+        "Draws a picture: generates an image, drawing or illustration of what a text describes.",
+        size={
+            "type": "integer",
+            "default": 512,
+            "minimum": 64,
+            "maximum": 2048,
+            "description": "pixels a side",
+        },
+    ),
+    _tool(
+        "image_captioning",
+        "image",
+        "text",
+        "Describes an image: says in words what a picture, photo or drawing shows.",
+    ),
+    _tool(
+        "image_ocr",
+        "image",
+        "text",
+        "Reads the text written in an image: extracts the words from a scan, screenshot, sign or poster.",
+    ),
+    _tool(
+        "visual_question_answering",
+        "image, question: text",
+        "text",
+        "Answers a question about an image: what colour, how many, where, who or what is in the picture.",
+    ),
+    _tool(
+        "summarization",
+        "text*",
+        "text",
+        "Summarises text: makes a shorter version that keeps the main points.",
+        language=_LANGUAGE,
+    ),
+    _tool(
+        "translation",
+        "text*",
+        "text",
+        "Translates text from one language into another, such as French, German or Spanish.",
+        language=_LANGUAGE,
+    ),
+    _tool(
+        "question_answering",
+        "text*, question: text",
+        "text",
+        "Answers a question from given texts; compares texts and says what they have in common.",
+    ),
+    _tool(
+        "text_to_audio",
+        "text",
+        "audio",
+        "Makes sound or music: generates a sound effect, noise, rhythm, melody or music from a description.",
+        duration_s={
+            "type": "number",
+            "default": 5.0,
+            "minimum": 0.1,
+            "maximum": 60.0,
+            "description": "seconds",
+        },
+    ),
+    _tool(
+        "video_to_audio",
+        "video",
+        "audio",
+        "Extracts the soundtrack of a video as audio.",
+    ),
+    _tool(
+        "video_to_image",
+        "video",
+        "image*",
+        "Takes still pictures out of a video: frames, the first one or one every few seconds.",
+        every_s={"type": "number", "default": 5.0, "minimum": 0.04, "description": "seconds between frames"},
+        most={"type": "integer", "default": 8, "minimum": 1, "maximum": 64, "description": "frames at most"},
+    ),
+)

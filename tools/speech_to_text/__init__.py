@@ -1,0 +1,1 @@
+"""Speech in a recording, written out."""

@@ -1,0 +1,1 @@
+"""The soundtrack of a video."""

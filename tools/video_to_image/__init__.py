@@ -1,0 +1,1 @@
+"""Still pictures out of a video."""
