@@ -234,11 +234,19 @@ class Journal:
                 "UPDATE runs SET owner = ?, status = 'running', error = NULL, ended_at = '' WHERE id = ?",
                 (_this_process(), run_id),
             )
-            error = _json(asdict(Failure(reason="interrupted", message="its process ended before it did")))
-            self._db.execute(
-                "UPDATE hops SET status = 'failed', error = ? WHERE run = ? AND status = 'running'", (error, run_id)
-            )
+            self._interrupt(run_id)
         return self.run(run_id)
+
+    def interrupt(self, run_id: str) -> None:
+        """Mark hops of a run that are still in flight as `failed`, reason `interrupted`."""
+        with self._transaction():
+            self._interrupt(run_id)
+
+    def _interrupt(self, run_id: str) -> None:
+        error = _json(asdict(Failure(reason="interrupted", message="it was in flight when its run ended.")))
+        self._db.execute(
+            "UPDATE hops SET status = 'failed', error = ? WHERE run = ? AND status = 'running'", (error, run_id)
+        )
 
     def live(self, run_id: str) -> bool:
         """The run's process is still there and the run has not ended."""

@@ -1,0 +1,1 @@
+"""From a plan to hops: the runner, worker processes, profiles, limits, events."""

@@ -1,0 +1,108 @@
+"""Profiles: which backend serves each tool, which chat model plans and which sees."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from hopline.tools.backend import Backend
+from hopline.tools.errors import BadPlan, MissingBackend, NotFound
+from hopline.tools.home import home
+from hopline.tools.registry import Registry
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Profile(BaseModel):
+    """A profile as its TOML says.
+
+    Attributes:
+        name: how it is chosen.
+        description: one sentence.
+        remote: content may leave this machine.
+        backends: by tool, `tool:backend[:model]`.
+        readers: by modality, the backends that read nodes for measurement, in order.
+        chat: model that plans and serves the text tools; empty for none.
+        sees: chat model that takes pictures; empty for none.
+        planner: `typed`, `assisted` or `chat`.
+        tools_from: Python files whose `@tool` functions are registered.
+        models: models of the manifest that no backend names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    remote: bool = False
+    backends: Mapping[str, str] = Field(default_factory=dict)
+    readers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    chat: str = ""
+    sees: str = ""
+    planner: str = "typed"
+    tools_from: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+    def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
+        """The backend that serves a tool: the plan's own, the profile's, or the only one there is.
+
+        Raises:
+            NotFound: no such tool.
+            MissingBackend: nothing serves it here; says what would.
+            BadPlan: the plan names a backend of another tool, or one that sends content away
+                where the profile does not allow it.
+        """
+        declared = registry.tool(tool)
+        wanted = backend_id or self.backends.get(tool) or next((b.name for b in registry.backends(tool)), "")
+        if not wanted:
+            raise MissingBackend(
+                f"{declared.name} is declared, but the profile {self.name!r} has no backend for it.",
+                hint="Name one in a profile of your own, or see: hopline doctor",
+            )
+        wanted = wanted if wanted.startswith(f"{tool}:") else f"{tool}:{wanted}"
+        if backend_id and backend_id.partition(":")[0] != tool and f"{tool}:{backend_id}" != wanted:
+            raise BadPlan(f"{backend_id} is not a backend of {tool}.")
+        backend = registry.backend(wanted)
+        if backend.remote and not self.remote:
+            raise BadPlan(f"{wanted} sends content away, and the profile {self.name!r} does not allow it.")
+        return backend
+
+
+def load_profile(name: str) -> Profile:
+    """A profile by its name (built in, or `HOPLINE_HOME/profiles/NAME.toml`) or its file.
+
+    Raises:
+        NotFound: there is none; lists those there are.
+        BadPlan: the file does not read; says where.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise NotFound(f"there is no profile file {name}.")
+        text = path.read_text("utf-8")
+    else:
+        found = {**_built_in(), **_own()}
+        if name not in found:
+            raise NotFound(f"there is no profile {name!r}; there are: {', '.join(sorted(found))}.")
+        text = found[name]
+    try:
+        return Profile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadPlan(f"the profile {name} is not TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise BadPlan(f"the profile {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def profile_names() -> list[str]:
+    """Names of all profiles here."""
+    return sorted({**_built_in(), **_own()})
+
+
+def _built_in() -> dict[str, str]:
+    folder = resources.files("hopline.agent.running").joinpath("profiles")
+    return {p.name.removesuffix(".toml"): p.read_text("utf-8") for p in folder.iterdir() if p.name.endswith(".toml")}
+
+
+def _own() -> dict[str, str]:
+    return {path.stem: path.read_text("utf-8") for path in sorted((home() / "profiles").glob("*.toml"))}

@@ -1,0 +1,208 @@
+"""Warm worker processes: one for each heavy backend, killed when it hangs, grows or crashes.
+
+Started as `python -m`, never by multiprocessing, so that a plain script, a notebook, pytest and
+a daemon all work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import IO
+
+import psutil
+from hopline.agent.running import wire
+from hopline.tools import errors
+from hopline.tools.backend import Backend, Call, Progress, Result
+from hopline.tools.errors import BackendCrashed, BackendFailed, HopCancelled, HoplineError, HopTimeout, ResourceExceeded
+from hopline.tools.home import MEBIBYTE, setting
+
+_POLL_S = 0.05
+_SAMPLE_S = 0.2
+_CANCEL_GRACE_S = 1.0
+
+
+class Worker:
+    """One backend in a process of its own.
+
+    Args:
+        backend: its class must be importable by name.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._log: IO[bytes] | None = None
+        self.lock = threading.Lock()
+        """Held during a call: a worker does one thing at a time."""
+
+    def call(
+        self, call: Call, *, timeout_s: float, memory_mib: float, progress: Progress, cancelled: threading.Event
+    ) -> tuple[Result, float]:
+        """Do one call.
+
+        Args:
+            call: its `progress` and `tools` are not used; heavy backends need no tools.
+            timeout_s: wall clock for loading and calling.
+            memory_mib: most resident memory, sampled.
+            progress: told what the backend reports.
+            cancelled: set by somebody to stop it.
+
+        Returns:
+            The result, and the milliseconds that loading took (0 when warm).
+
+        Raises:
+            HopTimeout, HopCancelled, ResourceExceeded, BackendCrashed, BackendFailed: as they say;
+                but for BackendFailed the process is gone, and the next call starts a new one.
+            HoplineError: whatever the backend itself raised on purpose.
+        """
+        connection = self._start()
+        deadline = time.monotonic() + timeout_s
+        try:
+            wire.send(connection, {"say": "call", "parameters": dict(call.parameters), "seed": call.seed}, call.inputs)
+            return self._wait(connection, deadline, timeout_s, memory_mib, progress, cancelled)
+        except (EOFError, OSError):
+            raise BackendCrashed(self._last_words()) from None
+        except (HopTimeout, HopCancelled, ResourceExceeded):
+            self.stop()
+            raise
+
+    def _wait(
+        self,
+        connection: Connection,
+        deadline: float,
+        timeout_s: float,
+        memory_mib: float,
+        progress: Progress,
+        cancelled: threading.Event,
+    ) -> tuple[Result, float]:
+        load_ms = 0.0
+        sampled = time.monotonic()
+        told: float | None = None
+        while True:
+            if connection.poll(_POLL_S):
+                head, artifacts = wire.receive(connection)
+                match head["say"]:
+                    case "result":
+                        return wire.result_from(head, artifacts), load_ms
+                    case "loaded":
+                        load_ms = head["load_ms"]
+                    case "progress":
+                        progress(head["fraction"], head["words"])
+                    case _:
+                        kind: type[HoplineError] = getattr(errors, head["kind"], BackendFailed)
+                        raise kind(head["message"])
+            moment = time.monotonic()
+            if cancelled.is_set() and told is None:
+                told = moment
+                wire.send(connection, {"say": "cancel"})
+            if told is not None and moment - told > _CANCEL_GRACE_S:
+                raise HopCancelled("cancelled.")
+            if moment > deadline:
+                raise HopTimeout(
+                    f"stopped after its time limit of {timeout_s:g} s.", hint=f"Raise {setting('hop_timeout_s')}."
+                )
+            if moment - sampled > _SAMPLE_S:
+                sampled = moment
+                self._check_memory(memory_mib)
+
+    def _check_memory(self, memory_mib: float) -> None:
+        with contextlib.suppress(psutil.Error):
+            resident = psutil.Process(self.pid).memory_info().rss / MEBIBYTE
+            if resident > memory_mib:
+                raise ResourceExceeded(
+                    f"stopped at {resident:.0f} MiB of memory; its limit is {memory_mib:.0f} MiB.",
+                    hint=f"Raise {setting('hop_memory_mib')}.",
+                )
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it is there."""
+        return self._process.pid if self._process else None
+
+    def _start(self) -> Connection:
+        if self._process is not None and self._connection is not None and self._process.poll() is None:
+            return self._connection
+        self.stop()
+        ours, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
+        kind = type(self.backend)
+        with theirs:
+            self._process = subprocess.Popen(
+                # -P: a folder called `hopline` where the person stands must not shadow us.
+                [
+                    *(sys.executable, "-P", "-m", "hopline.agent.running.worker", str(theirs.fileno())),
+                    *(kind.__module__, kind.__qualname__, self.backend.model),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        self._connection = Connection(ours.detach())
+        return self._connection
+
+    def _last_words(self) -> str:
+        """Why it is gone, with the last line it wrote; cleans up."""
+        process, log = self._process, self._log
+        code = process.wait(timeout=5) if process else 0
+        last = ""
+        if log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
+            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            last = f" Its last words: {lines[-1].strip()}" if lines else ""
+        self.stop()
+        if code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}.{last}"
+        return f"its process ended with code {code}.{last}"
+
+    def stop(self) -> None:
+        """Kill the process and whatever it started; harmless when there is none."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+class Workers:
+    """The warm workers of an Agent, by backend."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, Worker] = {}
+        self._lock = threading.Lock()
+
+    def of(self, backend: Backend) -> Worker:
+        """The worker of a backend, started at its first call."""
+        with self._lock:
+            if backend.id not in self._workers:
+                self._workers[backend.id] = Worker(backend)
+            return self._workers[backend.id]
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are there."""
+        with self._lock:
+            return [worker.pid for worker in self._workers.values() if worker.pid is not None]
+
+    def stop(self) -> None:
+        """End them all."""
+        with self._lock:
+            workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.stop()
