@@ -17,12 +17,12 @@ class Attachment:
 
     Attributes:
         source: path of a file, or an Artifact.
-        reference: path of a text file, for measuring the first hop; or None.
+        reference: a text file or text artifact, for measuring the first hop; or None.
         name: what to call it; the file's name by default.
     """
 
     source: str | Path | Artifact
-    reference: str | Path | None = None
+    reference: str | Path | Artifact | None = None
     name: str = ""
 
 
@@ -57,10 +57,11 @@ def open_all(attachments: Sequence[Attachment | str | Path | Artifact]) -> list[
     return opened
 
 
-def _reference(path: str | Path | None, handle: str) -> Artifact | None:
-    if path is None:
+def _reference(given: str | Path | Artifact | None, handle: str) -> Artifact | None:
+    if given is None:
         return None
-    artifact = open_file(Path(path))
+    artifact = given if isinstance(given, Artifact) else open_file(Path(given))
     if artifact.modality != TEXT:
-        raise BadInput(f"{Path(path).name}: the reference of {handle} should be a text file, not {artifact.modality}.")
+        name = "" if isinstance(given, Artifact) else f"{Path(given).name}: "
+        raise BadInput(f"{name}the reference of {handle} should be text, not {artifact.modality}.")
     return artifact

@@ -1,0 +1,329 @@
+"""The Agent: requests in plain words become runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self, TypedDict, Unpack
+
+from hopline.agent.acting.answer import closing_answer, small_talk
+from hopline.agent.acting.conversation import Conversation
+from hopline.agent.attachment import Attachment, open_all
+from hopline.agent.hops.journal import Journal, now
+from hopline.agent.hops.records import Failure, Hop, RunRecord
+from hopline.agent.loss.run import RunLoss
+from hopline.agent.measuring import measure
+from hopline.agent.planning.chain import chain_plan
+from hopline.agent.planning.check import check
+from hopline.agent.planning.plan import Plan, plan_from_json
+from hopline.agent.run import Run
+from hopline.agent.running.events import OnEvent, nobody
+from hopline.agent.running.profile import Profile, load_profile
+from hopline.agent.running.runner import Runner, Wishes
+from hopline.agent.running.workers import Workers
+from hopline.tools.artifact import Artifact
+from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
+from hopline.tools.registry import Registry, installed
+
+Attachable = Attachment | str | Path | Artifact
+
+
+class RunOptions(TypedDict, total=False):
+    """How a request is to be run; every key may be left out.
+
+    Attributes:
+        plan: a saved plan to run instead of planning.
+        chain: a chain of backends to run instead of planning.
+        planner: see `Agent.plan`.
+        route: see `Agent.plan`.
+        conversation: id of the conversation to go on with.
+        use_cache: take the outputs of equal earlier hops; on by default.
+        seed: for whatever is random; 0 by default.
+        out: folder to copy outputs into.
+        on_event: told what happens, from several threads, one at a time.
+    """
+
+    plan: Plan | Mapping[str, object] | None
+    chain: str
+    planner: str
+    route: str
+    conversation: str
+    use_cache: bool
+    seed: int
+    out: Path | None
+    on_event: OnEvent
+
+
+class Agent:
+    """Plans requests, runs plans, keeps the journal. Use it in a `with`, or call `close`.
+
+    Args:
+        registry: what can be called.
+        profile: which backend serves each tool.
+        journal: where everything is written.
+    """
+
+    def __init__(self, *, registry: Registry, profile: Profile, journal: Journal) -> None:
+        self.registry = registry
+        self.profile = profile
+        self.journal = journal
+        self._workers = Workers()
+        self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
+
+    @classmethod
+    def from_profile(
+        cls, profile: str | Profile = "offline", *, tools: Iterable[object] = (), home: Path | None = None
+    ) -> Self:
+        """An agent with the installed tools and backends.
+
+        Args:
+            profile: name, path of a TOML file, or a Profile.
+            tools: typed functions to register beside them.
+            home: folder of journal and store; `HOPLINE_HOME` by default.
+
+        Raises:
+            NotFound, BadPlan: the profile is not there or does not read; a function is not a tool.
+        """
+        chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+        registry = installed()
+        for function in tools:
+            registry.add_function(function)
+        return cls(registry=registry, profile=chosen, journal=Journal(home))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes and close the journal."""
+        self._workers.stop()
+        self.journal.close()
+
+    # -- planning ----------------------------------------------------------------------------
+
+    def plan(
+        self, request: str, attachments: Mapping[str, str] | None = None, *, planner: str = "", route: str = ""
+    ) -> Plan:
+        """The plan of a request, checked; nothing runs.
+
+        Args:
+            request: plain words.
+            attachments: type by handle, `{"audio1": "audio"}`.
+            planner: `typed`; the profile's by default.
+            route: `cheapest`, `fastest` or `most-faithful` where several paths fit.
+
+        Raises:
+            NoPlan: no chain of tools leads from what is there to what is asked.
+            UserError: there is no such planner.
+        """
+        from hopline.agent.planning import typed
+
+        chosen = planner or self.profile.planner
+        if chosen != "typed":
+            raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed.")
+        return self._checked(typed.plan(request, self.registry, attachments or {}), attachments or {})
+
+    def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
+        return plan.model_copy(update={"problems": tuple(check(plan, self.registry, attachments))})
+
+    # -- running -----------------------------------------------------------------------------
+
+    def run(self, request: str, attachments: Sequence[Attachable] = (), **options: Unpack[RunOptions]) -> Run:
+        """Run a request to its end.
+
+        Args:
+            request: plain words.
+            attachments: files or artifacts, optionally with references.
+            **options: see `RunOptions`.
+
+        Returns:
+            The run, whatever its outcome.
+
+        Raises:
+            UserError: wrong use: a refused attachment, a plan or chain that does not check.
+        """
+        run, wishes, made = self._begin(request, attachments, options)
+        self._finish(run, wishes, made)
+        return run
+
+    def start(self, request: str, attachments: Sequence[Attachable] = (), **options: Unpack[RunOptions]) -> Started:
+        """Like `run`, in a thread of its own; returns at once. `Started.run.cancel()` stops it.
+
+        Raises:
+            UserError: wrong use.
+        """
+        run, wishes, made = self._begin(request, attachments, options)
+        thread = threading.Thread(target=self._finish, args=(run, wishes, made), name=f"run-{run.id}")
+        thread.start()
+        return Started(run, thread)
+
+    def _begin(
+        self, request: str, attachments: Sequence[Attachable], options: RunOptions
+    ) -> tuple[Run, Wishes, Plan | HoplineError]:
+        opened = open_all(attachments)
+        conversation = options.get("conversation", "")
+        earlier = Conversation(self.journal, conversation)
+        types = {o.handle: o.artifact.modality for o in opened}
+        known = types | (earlier.types() if conversation else {})
+        made: Plan | HoplineError
+        try:
+            made = self._wanted(request, types, known, options)
+            self._refuse_errors(made)
+            self.runner.backends(made)
+        except Unavailable as error:
+            made = error
+        use_cache = options.get("use_cache", True)
+        record = self.journal.begin_run(
+            request,
+            conversation=conversation,
+            profile=self.profile.name,
+            seed=options.get("seed", 0),
+            options={"use_cache": use_cache, "route": options.get("route", "")},
+            attachments=[(o.handle, o.name, o.artifact, o.reference) for o in opened],
+        )
+        run = Run(self, record.id)
+        run.out = options.get("out")
+        on_event = options.get("on_event", nobody)
+        return run, Wishes(use_cache=use_cache, handles=earlier, on_event=on_event, cancelled=run.cancelled), made
+
+    def _wanted(self, request: str, types: Mapping[str, str], known: Mapping[str, str], options: RunOptions) -> Plan:
+        saved, chain = options.get("plan"), options.get("chain", "")
+        if saved is not None:
+            return self._checked(saved if isinstance(saved, Plan) else plan_from_json(saved), known)
+        if chain:
+            return self._checked(chain_plan(chain, self.registry, types, request), known)
+        return self.plan(request, known, planner=options.get("planner", ""), route=options.get("route", ""))
+
+    def _refuse_errors(self, plan: Plan) -> None:
+        if plan.errors:
+            first = plan.errors[0]
+            raise BadPlan(f"{first.step}: {first.message}" if first.step else first.message)
+
+    def _finish(self, run: Run, wishes: Wishes, made: Plan | HoplineError) -> None:
+        record = self.journal.run(run.id)
+        if isinstance(made, HoplineError):
+            error = Failure(reason=made.reason, message=str(made))
+            self.journal.update_run(replace(record, status="failed", error=error, ended_at=now()))
+            return
+        record = self.runner.run(record, made, wishes)
+        self.journal.update_run(replace(record, answer=self._answer(record, made)))
+
+    def _answer(self, record: RunRecord, plan: Plan) -> str:
+        if not plan.steps:
+            return small_talk([tool.name for tool in self.registry])
+        return closing_answer(record, self.journal.hops(record.id), self.journal.read)
+
+    # -- stored runs -------------------------------------------------------------------------
+
+    def open(self, name: str = "last") -> Run:
+        """A stored run, by id, the beginning of one, or `last`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return Run(self, self.journal.resolve(name))
+
+    def resume(self, name: str, *, on_event: OnEvent = nobody, repeat_side_effects: bool = False) -> Run:
+        """Finish a run that was cut, cancelled or failed; repeats no finished hop.
+
+        Args:
+            name: as in `open`.
+            on_event: told what happens.
+            repeat_side_effects: call again a tool with side effects that was in flight.
+
+        Raises:
+            UserError: the run is live, has no plan, or a tool with side effects was in flight.
+        """
+        run = self.open(name)
+        record = run.record
+        if record.plan is None:
+            raise UserError(f"run {run.id} has no plan to go on with; run its request again.")
+        if record.status == "ok":
+            return run
+        plan = plan_from_json(record.plan)
+        self.runner.backends(plan)
+        record = self.journal.take_over(run.id)
+        hops = self.journal.hops(run.id)
+        self._ask_about_side_effects(hops, repeat_side_effects, record)
+        kept = {(h.step, h.item): h for h in hops if h.parent is None and h.status == "ok" and self._whole(h)}
+        wishes = Wishes(
+            use_cache=bool(record.options.get("use_cache", True)),
+            handles=Conversation(self.journal, record.conversation),
+            kept=kept,
+            on_event=on_event,
+            cancelled=run.cancelled,
+        )
+        self._finish(run, wishes, plan)
+        return run
+
+    def _whole(self, hop: Hop) -> bool:
+        return not any(self.journal.store.check(ref.id, ref.media_type) for ref in hop.output_list)
+
+    def _ask_about_side_effects(self, hops: Sequence[Hop], allowed: bool, record: RunRecord) -> None:
+        for hop in hops:
+            in_flight = hop.status == "failed" and hop.error is not None and hop.error.reason == "interrupted"
+            if in_flight and not allowed and self.registry.tool(hop.tool).side_effects:
+                error = Failure(reason="interrupted", message=f"{hop.step}: {hop.tool} was in flight.")
+                self.journal.update_run(replace(record, status="failed", error=error, ended_at=now()))
+                raise UserError(
+                    f"{hop.tool} has side effects and was in flight when the run was cut; it may have done its work.",
+                    hint="Look, then resume with --repeat-side-effects.",
+                )
+
+    def replay(self, name: str, swaps: Mapping[str, str], *, on_event: OnEvent = nobody) -> Run:
+        """Run a stored run's plan again with other backends in some steps.
+
+        Equal hops come from the cache, so only the swapped steps and what follows are called.
+
+        Args:
+            name: as in `open`.
+            swaps: backend by step id, `{"step2": "text_to_image:diffusers"}`.
+            on_event: told what happens.
+
+        Raises:
+            UserError: the run has no plan, or a step or backend is unknown.
+        """
+        record = self.open(name).record
+        if record.plan is None:
+            raise UserError(f"run {record.id} has no plan to replay.")
+        plan = plan_from_json(record.plan)
+        for step_id in swaps:
+            plan.step(step_id)
+        steps = [s.model_copy(update={"backend": swaps.get(s.id, s.backend)}) for s in plan.steps]
+        attachments = [
+            Attachment(self.journal.read(a.artifact), a.reference and self.journal.read(a.reference), a.name)
+            for a in record.attachments
+        ]
+        swapped = plan.model_copy(update={"steps": tuple(steps), "planner": "saved"})
+        return self.run(record.request, attachments, plan=swapped, seed=record.seed, on_event=on_event)
+
+    def measure(self, run: Run, *, probe: bool = True, on_event: OnEvent = nobody) -> RunLoss:
+        """Measure a run's loss; see `Run.loss`.
+
+        Args:
+            run: ended.
+            probe: read nodes that need a reader; without it they are Unscored.
+            on_event: told about each probe.
+        """
+        return measure(self.runner, run.id, probe=probe, on_event=on_event, cancelled=run.cancelled)
+
+
+class Started:
+    """A run in a thread of its own.
+
+    Attributes:
+        run: the run; its status is `running` until it ends.
+    """
+
+    def __init__(self, run: Run, thread: threading.Thread) -> None:
+        self.run = run
+        self._thread = thread
+
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """The run when it has ended, or as it is when the time is up."""
+        self._thread.join(timeout_s)
+        return self.run

@@ -1,0 +1,68 @@
+"""Measuring a stored run: the readings it needs, then its loss."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+from hopline.agent.hops.journal import now, ref_of
+from hopline.agent.hops.records import ArtifactRef, Failure, Probe, RunRecord
+from hopline.agent.loss.run import RunLoss, probes_wanted
+from hopline.agent.loss.run import measure as measure_run
+from hopline.agent.running.events import Event, OnEvent
+from hopline.agent.running.runner import Runner
+from hopline.tools.artifact import TEXT
+from hopline.tools.backend import Backend, Call
+from hopline.tools.errors import HoplineError
+
+
+def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, cancelled: threading.Event) -> RunLoss:
+    """Read the nodes of a run that need a reader, write the readings down, and measure.
+
+    Args:
+        runner: its profile's backends are the readers.
+        run_id: a stored run.
+        probe: read; without it, only readings that are there already are used.
+        on_event: told about each probe.
+        cancelled: set by somebody to stop reading.
+    """
+    journal = runner.journal
+    run, hops = journal.run(run_id), journal.hops(run_id)
+    if probe:
+        for node, hop, tool in probes_wanted(run, hops, journal.probes(run_id)):
+            backend = _reader(runner, tool)
+            if isinstance(backend, HoplineError):
+                continue
+            reading = journal.add_probe(_read(runner, run, node, hop, backend, cancelled))
+            words = reading.error.message if reading.error else f"read by {backend.id}"
+            on_event(Event(kind="probe", run=run, words=words))
+    return measure_run(run, hops, journal.probes(run_id), journal.read)
+
+
+def _reader(runner: Runner, tool: str) -> Backend | HoplineError:
+    try:
+        return runner.profile.choose(runner.registry, tool)
+    except HoplineError as error:
+        return error
+
+
+def _read(
+    runner: Runner, run: RunRecord, node: ArtifactRef, hop: int | None, backend: Backend, cancelled: threading.Event
+) -> Probe:
+    journal = runner.journal
+    probe = Probe(
+        id=0, run=run.id, node=node, hop=hop, reader=backend.id, identity=backend.identity(), started_at=now()
+    )
+    tool = runner.registry.tool(backend.tool)
+    began = time.perf_counter()
+    try:
+        call = Call(inputs={tool.inputs[0].name: (journal.read(node),)}, parameters=tool.with_defaults({}))
+        result, _ = runner.perform(backend, call, cancelled=cancelled, progress=lambda fraction, words: None)
+        texts = [a for made in result.outputs.values() for a in made if a.modality == TEXT]
+        for text in texts[:1]:
+            journal.store.put(text)
+            probe = replace(probe, reading=ref_of(text), details=result.details)
+    except HoplineError as error:
+        probe = replace(probe, error=Failure(reason=error.reason, message=str(error)))
+    return replace(probe, duration_ms=round((time.perf_counter() - began) * 1000, 3))
