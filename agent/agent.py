@@ -13,8 +13,6 @@ from hopline.agent.acting.conversation import Conversation
 from hopline.agent.attachment import Attachment, open_all
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Failure, Hop, RunRecord
-from hopline.agent.loss.run import RunLoss
-from hopline.agent.measuring import measure
 from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan, plan_from_json
@@ -295,21 +293,11 @@ class Agent:
             plan.step(step_id)
         steps = [s.model_copy(update={"backend": swaps.get(s.id, s.backend)}) for s in plan.steps]
         attachments = [
-            Attachment(self.journal.read(a.artifact), a.reference and self.journal.read(a.reference), a.name)
+            Attachment(self.journal.read(a.artifact), self.journal.read(a.reference) if a.reference else None, a.name)
             for a in record.attachments
         ]
         swapped = plan.model_copy(update={"steps": tuple(steps), "planner": "saved"})
         return self.run(record.request, attachments, plan=swapped, seed=record.seed, on_event=on_event)
-
-    def measure(self, run: Run, *, probe: bool = True, on_event: OnEvent = nobody) -> RunLoss:
-        """Measure a run's loss; see `Run.loss`.
-
-        Args:
-            run: ended.
-            probe: read nodes that need a reader; without it they are Unscored.
-            on_event: told about each probe.
-        """
-        return measure(self.runner, run.id, probe=probe, on_event=on_event, cancelled=run.cancelled)
 
 
 class Started:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from hopline.agent.hops.journal import Journal
 from hopline.agent.hops.records import ArtifactRef, Hop, ModelCall, Probe, RunRecord, RunStatus
+from hopline.agent.loss.run import RunLoss
+from hopline.agent.measuring import measure
 from hopline.agent.planning.plan import Plan, plan_from_json
+from hopline.agent.running.events import OnEvent, nobody
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
 
 if TYPE_CHECKING:
     from hopline.agent.agent import Agent
-    from hopline.agent.loss.run import RunLoss
 
 FORMAT = "hopline.run/1"
 
@@ -136,13 +138,17 @@ class Run:
         """Ask the run to stop; may be called from any thread. Its processes end within 2 s."""
         self.cancelled.set()
 
-    def loss(self) -> RunLoss:
+    def loss(self, *, probe: bool = True, on_event: OnEvent = nobody) -> RunLoss:
         """What each hop lost: reads the nodes that need a reader (probes), then measures.
 
-        Probes are kept, so that measuring again calls nothing.
+        Readings are kept, so that measuring again calls nothing.
+
+        Args:
+            probe: read; without it only readings that are there already are used.
+            on_event: told about each reading.
         """
-        if self._loss is None:
-            self._loss = self._agent.measure(self)
+        if self._loss is None or probe:
+            self._loss = measure(self._agent.runner, self.id, probe=probe, on_event=on_event, cancelled=self.cancelled)
         return self._loss
 
     def page(self, path: Path) -> Path:
@@ -153,13 +159,12 @@ class Run:
         """
         from hopline.agent.views.page import run_page
 
-        loss = self.loss().to_json() if self.probes or self._loss else self._agent.measure(self, probe=False).to_json()
         html = run_page(
             self.record,
             self.hops,
             self.probes,
             self.model_calls,
-            loss,
+            self.loss(probe=False).to_json(),
             self._journal.read,
             media_folder=path.with_suffix("").with_name(f"{path.stem}-media"),
         )

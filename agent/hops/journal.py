@@ -381,6 +381,43 @@ class Journal:
         """The exchanges with chat models of a run."""
         return [records.model_call_from_json(row) for row in self._of_run("model_calls", run_id, ModelCall)]
 
+    def adopt(
+        self, run: RunRecord, hops: Sequence[Hop], probes: Sequence[Probe], model_calls: Sequence[ModelCall]
+    ) -> RunRecord:
+        """Write a whole run from elsewhere; its artifacts are in the store already.
+
+        Returns:
+            The record as it is here: hops have new numbers, its place in the conversation may differ.
+
+        Raises:
+            BadInput: a run of that id is here.
+        """
+        with self._transaction():
+            if self._db.execute("SELECT 1 FROM runs WHERE id = ?", (run.id,)).fetchone():
+                raise BadInput(f"run {run.id} is in this journal already.")
+            self._db.execute("INSERT OR IGNORE INTO conversations VALUES (?, ?)", (run.conversation, run.created_at))
+            taken = self._db.execute(
+                "SELECT position FROM runs WHERE conversation = ? ORDER BY position DESC", (run.conversation,)
+            ).fetchall()
+            if run.position in [row["position"] for row in taken]:
+                run = replace(run, position=taken[0]["position"] + 1)
+            self._insert("runs", run, owner="")
+            refs = [r for a in run.attachments for r in (a.artifact, a.reference) if r is not None]
+            self._use([*refs, *run.outputs], run.id)
+            new: dict[int | None, int | None] = {None: None}
+            for hop in hops:
+                links = {"parent": new.get(hop.parent), "cached_from": new.get(hop.cached_from)}
+                cursor = self._insert("hops", replace(hop, **links), cache_key="", id=None)
+                new[hop.id] = cursor.lastrowid
+                self._use([*(ref for refs in hop.inputs.values() for ref in refs), *hop.output_list], run.id)
+            for probe in probes:
+                self._insert("probes", probe, id=None, hop=new.get(probe.hop))
+                self._use([ref for ref in (probe.node, probe.reading) if ref is not None], run.id)
+            for call in model_calls:
+                self._insert("model_calls", call, id=None, hop=new.get(call.hop))
+                self._use([ref for ref in (call.messages, call.reply) if ref is not None], run.id)
+        return run
+
     # -- keeping order -----------------------------------------------------------------------
 
     def verify(self, run_id: str | None = None) -> list[str]:

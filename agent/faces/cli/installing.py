@@ -1,0 +1,204 @@
+"""Commands about what is here: tools, models, licences, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from hopline.agent.faces.cli.output import human, megabytes, say_json, table_console, want_json
+from hopline.agent.faces.cli.running import Json, ProfileName, ToolsFrom
+from hopline.tools.errors import HoplineError, StoreCorrupt
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from hopline.agent.running.profile import Profile
+    from hopline.tools.models import Model
+    from hopline.tools.registry import Registry
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("tools")(tools)
+    app.command("licences")(licences)
+    app.command("doctor")(doctor)
+    models = typer.Typer(help="Models: where they are, and how to get them.", no_args_is_help=False)
+    models.callback(invoke_without_command=True)(list_models)
+    models.command("pull")(pull)
+    models.command("verify")(verify)
+    app.add_typer(models, name="models")
+
+
+def _profile_and_registry(name: str) -> tuple[Profile, Registry]:
+    from hopline.agent.running.profile import load_profile
+    from hopline.tools.registry import installed
+
+    return load_profile(name), installed()
+
+
+def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_: Json = False) -> None:
+    """List the tools that can be planned, and the backends that serve them."""
+    from hopline.agent.faces.cli.running import functions
+
+    want_json(json_)
+    chosen, registry = _profile_and_registry(profile)
+    for function in functions(tools_from or []):
+        registry.add_function(function)
+    rows = []
+    for tool in registry:
+        backends = [f"{b.tool}:{b.name}" for b in registry.backends(tool.name)]
+        try:
+            serving = chosen.choose(registry, tool.name).id
+        except HoplineError:
+            serving = ""
+        rows.append(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "inputs": [asdict(port) for port in tool.inputs],
+                "outputs": [asdict(port) for port in tool.outputs],
+                "parameters": dict(tool.parameters),
+                "side_effects": tool.side_effects,
+                "network": tool.network,
+                "backend": serving,
+                "backends": backends,
+            }
+        )
+    if json_:
+        say_json({"format": "hopline.tools/1", "profile": chosen.name, "tools": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("tool", "from → to", f"backend ({chosen.name})", "others"):
+        table.add_column(column)
+    for tool, row in zip(registry, rows, strict=True):
+        serving = str(row["backend"])
+        others = [b.partition(":")[2] for b in row["backends"] if b != serving]  # type: ignore[attr-defined]  # a list
+        table.add_row(
+            tool.name, tool.signature, serving.partition(":")[2] or Text("none yet", style="dim"), ", ".join(others)
+        )
+    table_console().print(table)
+
+
+def list_models(context: typer.Context, json_: Json = False) -> None:
+    """List the models hopline knows by name, and whether they are here."""
+    if context.invoked_subcommand is not None:
+        return
+    from hopline.tools.models import manifest
+
+    want_json(json_)
+    known = list(manifest().values())
+    if json_:
+        rows = [{"name": m.name, "present": m.present, "size_bytes": m.size, "licence": m.licence} for m in known]
+        say_json({"format": "hopline.models/1", "models": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "here", "download", "licence", "what"):
+        table.add_column(column)
+    for m in known:
+        table.add_row(m.name, "yes" if m.present else "no", megabytes(m.download_size), m.licence, m.title)
+    table_console().print(table)
+
+
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Profiles or models; offline by default.")] = None,
+    json_: Json = False,
+) -> None:
+    """Download models, check every digest, unpack; nothing is installed."""
+    from hopline.tools.models import pull as pull_model
+
+    want_json(json_)
+    console = human()
+    wanted = _models(names or ["offline"])
+    missing = [m for m in wanted if not m.present]
+    if missing:
+        total = megabytes(sum(m.download_size for m in missing))
+        console.print(f"{len(missing)} models to download, {total} in all")
+    for model in wanted:
+        pull_model(model, lambda line: console.print(f"  {line}", style="dim", markup=False))
+    if json_:
+        say_json({"format": "hopline.pulled/1", "models": [m.name for m in wanted]})
+
+
+def verify(json_: Json = False) -> None:
+    """Hash every model that is here and compare with the manifest."""
+    from hopline.tools.models import manifest
+    from hopline.tools.models import verify as verify_model
+
+    want_json(json_)
+    problems = []
+    for model in manifest().values():
+        if model.path.exists():
+            try:
+                verify_model(model)
+            except HoplineError as error:
+                problems.append(str(error))
+    if json_:
+        say_json({"format": "hopline.verify/1", "problems": problems})
+    elif problems:
+        raise StoreCorrupt("; ".join(problems), hint="Delete its folder and pull again.")
+    else:
+        human().print("every model is what the manifest says", style="green")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _models(names: list[str]) -> list[Model]:
+    from hopline.agent.running.profile import load_profile, profile_names
+    from hopline.agent.running.readiness import models_of
+    from hopline.tools.models import find
+    from hopline.tools.registry import installed
+
+    found: dict[str, Model] = {}
+    profiles = profile_names()
+    for name in names:
+        if name in profiles or name.endswith(".toml"):
+            found.update({m.name: m for m in models_of(installed(), load_profile(name))})
+        else:
+            found[name] = find(name)
+    return list(found.values())
+
+
+def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
+    """List the licences of what a profile uses: packages and models."""
+    from hopline.agent.running.readiness import licences as licences_of
+
+    want_json(json_)
+    chosen, registry = _profile_and_registry(profile)
+    rows = licences_of(registry, chosen)
+    if json_:
+        say_json({"format": "hopline.licences/1", "profile": chosen.name, "uses": [asdict(row) for row in rows]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "name", "version", "licence", "credit"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(row.kind, row.name, row.version, row.licence, row.attribution)
+    table_console().print(table)
+
+
+def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
+    """Say for each tool whether it works here, what is missing, and the command that brings it."""
+    from hopline.agent.running.readiness import readiness
+
+    want_json(json_)
+    chosen, registry = _profile_and_registry(profile)
+    rows = list(readiness(registry, chosen))
+    if json_:
+        say_json({"format": "hopline.doctor/1", "profile": chosen.name, "tools": [asdict(row) for row in rows]})
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("tool", "backend", "state"):
+            table.add_column(column)
+        for row in rows:
+            state = Text("ready", style="green") if row.ready else Text("; ".join(row.missing), style="yellow")
+            table.add_row(row.tool, row.backend.partition(":")[2] or "–", state)
+        console = table_console()
+        console.print(table)
+        for command in dict.fromkeys(command for row in rows for command in row.commands):
+            size = sum(row.download_bytes for row in rows if command in row.commands)
+            console.print(
+                f"to fix: {command}" + (f"   ({megabytes(size)})" if "models" in command else ""), markup=False
+            )
+    if any(row.commands for row in rows):
+        raise typer.Exit(3)

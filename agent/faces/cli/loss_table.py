@@ -1,0 +1,50 @@
+"""What each hop lost, as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hopline.agent.faces.cli.output import visible
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def show_loss(loss: Mapping[str, Any], console: Console) -> None:
+    """Print a `hopline.loss/1`: hops, then where each fact was last seen.
+
+    Args:
+        loss: plain data of a RunLoss.
+        console: where to.
+    """
+    hops = Table(title="What each hop kept", title_justify="left", box=None, pad_edge=False)
+    for name in ("hop", "against", "kept", "altered", "missing", "void", "invented", "scores"):
+        hops.add_column(name, justify="right" if name in ("kept", "altered", "missing", "void", "invented") else "left")
+    for row in loss["hops"]:
+        counts = [row[name] for name in ("kept", "altered", "missing", "void", "invented")]
+        scores = ", ".join(f"{s['metric']} {s['value']:.2f}" for s in row["scores"] if s["value"] is not None)
+        why = row.get("unscored") or ""
+        hops.add_row(
+            Text(f"{row['step']} {row['tool']}"),
+            Text(str(row.get("against") or "–")),
+            *(Text("–" if count is None else str(count)) for count in counts),
+            Text(visible(scores or f"Unscored: {why}" if (scores or why) else "–")),
+        )
+    console.print(hops)
+    if loss["facts"]:
+        names = {node["id"]: node.get("label") or node["id"] for node in loss["nodes"]}
+        facts = Table(title="Where each fact was last seen", title_justify="left", box=None, pad_edge=False)
+        for name in ("fact", "type", "last seen at", "became"):
+            facts.add_column(name)
+        for fact in loss["facts"]:
+            became = "; ".join(f"{text} at {names.get(node, node)}" for node, text in fact["altered_to"].items())
+            facts.add_row(
+                Text(visible(fact["text"])),
+                fact["type"],
+                Text(str(names.get(fact["last_seen"], fact["last_seen"]))),
+                Text(visible(became)),
+            )
+        console.print(facts)
+    for note in loss["notes"]:
+        console.print(Text(visible(note), style="dim"))
