@@ -117,7 +117,8 @@ class _Bundle:
             probes=[records.probe_from_json(row) for row in data["probes"]],
             model_calls=[records.model_call_from_json(row) for row in data["model_calls"]],
         )
-        if any(record.run != run.id for record in (*bundle.hops, *bundle.probes, *bundle.model_calls)):
+        owners = [h.run for h in bundle.hops] + [p.run for p in bundle.probes] + [c.run for c in bundle.model_calls]
+        if any(owner != run.id for owner in owners):
             raise ValueError("a record belongs to another run")
         return bundle
 

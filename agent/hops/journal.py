@@ -406,8 +406,8 @@ class Journal:
             self._use([*refs, *run.outputs], run.id)
             new: dict[int | None, int | None] = {None: None}
             for hop in hops:
-                links = {"parent": new.get(hop.parent), "cached_from": new.get(hop.cached_from)}
-                cursor = self._insert("hops", replace(hop, **links), cache_key="", id=None)
+                here = replace(hop, parent=new.get(hop.parent), cached_from=new.get(hop.cached_from))
+                cursor = self._insert("hops", here, cache_key="", id=None)
                 new[hop.id] = cursor.lastrowid
                 self._use([*(ref for refs in hop.inputs.values() for ref in refs), *hop.output_list], run.id)
             for probe in probes:

@@ -128,6 +128,7 @@ def _licence(name: str, backend: Backend) -> str:
     except metadata.PackageNotFoundError:
         return backend.licence or "unknown: not installed"
     classifiers = [c.rpartition(" :: ")[2] for c in data.get_all("Classifier") or [] if c.startswith("License ::")]
-    written = (data.get("License") or "").strip()
-    short = written if written and len(written) < 60 and "\n" not in written else ""
-    return data.get("License-Expression") or short or "; ".join(classifiers) or backend.licence or "unknown"
+    fields = data.json
+    written = str(fields.get("license_expression") or fields.get("license") or "").strip()
+    short = written if len(written) < 60 and "\n" not in written else ""
+    return short or "; ".join(classifiers) or backend.licence or "unknown"

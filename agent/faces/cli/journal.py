@@ -19,8 +19,14 @@ Name = Annotated[str, typer.Argument(help="Run id, the beginning of one, or last
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for name, command in _COMMANDS.items():
-        app.command(name)(command)
+    app.command("runs")(runs)
+    app.command("show")(show)
+    app.command("loss")(loss)
+    app.command("verify")(verify)
+    app.command("rm")(rm)
+    app.command("prune")(prune)
+    app.command("export")(export)
+    app.command("import")(import_)
 
 
 def runs(
@@ -186,15 +192,3 @@ def import_(file: Annotated[Path, typer.Argument(help="A bundle that export wrot
         say_json({"format": "hopline.imported/1", "run": run.id})
     else:
         typer.echo(run.id)
-
-
-_COMMANDS = {
-    "runs": runs,
-    "show": show,
-    "loss": loss,
-    "verify": verify,
-    "rm": rm,
-    "prune": prune,
-    "export": export,
-    "import": import_,
-}

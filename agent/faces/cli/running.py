@@ -24,7 +24,7 @@ ToolsFrom = Annotated[list[Path] | None, typer.Option("--tools-from", help="Pyth
 Files = Annotated[list[str] | None, typer.Option("--attach", "-a", help="File to attach; may be given several times.")]
 
 # Reasons that mean "something is missing" rather than "it failed".
-_MISSING = {kind.reason for kind in (Unavailable, *Unavailable.__subclasses__())}
+_MISSING = {Unavailable.reason, *(kind.reason for kind in Unavailable.__subclasses__())}
 
 
 def add_to(app: typer.Typer) -> None:
