@@ -1,0 +1,40 @@
+"""What every test has: a home of its own, no network, few threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", NO_COLOR="1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh `HOPLINE_HOME`; models stay where they are."""
+    from hopline.tools.home import limits, models_folder
+
+    monkeypatch.setenv("HOPLINE_MODELS", str(models_folder()))
+    monkeypatch.setenv("HOPLINE_HOME", str(tmp_path / "home"))
+    limits.cache_clear()
+    yield tmp_path / "home"
+    limits.cache_clear()
+
+
+@pytest.fixture
+def journal(home: Path) -> Iterator[object]:
+    """An empty journal."""
+    from hopline.agent.hops.journal import Journal
+
+    with Journal(home) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real recordings, photos and planning cases: `HOPLINE_SHARED`, or beside the project."""
+    return Path(os.environ.get("HOPLINE_SHARED", ROOT.parent / "shared"))
