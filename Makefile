@@ -1,0 +1,56 @@
+# Everything a person or CI runs. `make demo` and `make test` set up all they need in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+MEMO ?= examples/memo.m4a
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help demo test test-all lint bench proofs docs clean
+help:
+	@echo "make demo      set up, then speech -> text -> picture -> text -> speech on a memo (MEMO=file for yours)"
+	@echo "make test      the tests, in under 15 minutes after installation"
+	@echo "make test-all  the slow ones too"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     the figures of the README"
+	@echo "make proofs    what the measurement of loss must prove (PROOFS=--full for the whole)"
+	@echo "make docs      renew the generated parts of docs/"
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.offline: pyproject.toml constraints.txt setup.py | $(VENV)/.made
+	@scripts/say-downloads
+	$(PIP) --editable '.[offline]'
+	$(BIN)/hopline models pull offline
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.offline
+	$(PIP) --editable '.[offline,dev]'
+	@scripts/browser
+	@touch $@
+
+demo: $(VENV)/.offline
+	@BIN=$(BIN) MEMO=$(MEMO) scripts/demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	@BIN=$(BIN) scripts/lint
+
+bench: $(VENV)/.dev
+	@BIN=$(BIN) scripts/bench
+
+proofs: $(VENV)/.dev
+	$(BIN)/python benchmarks/proofs.py $(PROOFS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) demo-out build dist *.egg-info
