@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -150,36 +151,42 @@ class _Execution:
         self.wishes = wishes
         self.attachments = {a.handle: a.artifact for a in run.attachments}
         self.made: dict[str, list[tuple[Tool, Hop]]] = {}
+        self.twins = self._twins()
         self._emit_lock = threading.Lock()
 
     def run(self) -> RunRecord:
         backends = self.runner.backends(self.plan)
         self.journal.update_run(self.run_record)
         self._emit(Event(kind="planned", run=self.run_record, plan=self.plan))
-        waiting = in_order(self.plan.steps)
-        flying: dict[Future[Hop], str] = {}
-        open_hops: dict[str, int] = {}
-        collected: dict[str, list[Hop]] = {}
+        steps = in_order(self.plan.steps)
+        missing = {step.id: len(step.needs()) for step in steps}
+        readers: dict[str, list[Step]] = {step.id: [] for step in steps}
+        for step in steps:
+            for need in step.needs():
+                readers[need].append(step)
+        ready = deque(step for step in steps if not missing[step.id])
+        flying: dict[Future[Hop], Step] = {}
+        hops: dict[str, list[Hop]] = {}
+        unfinished: dict[str, int] = {}
         with ThreadPoolExecutor(limits().max_workers, thread_name_prefix="hop") as pool:
-            while waiting or flying:
-                for step in [s for s in waiting if all(need in self.made for need in s.needs())]:
-                    waiting.remove(step)
+            while ready or flying:
+                while ready:
+                    step = ready.popleft()
                     calls = self._calls(step, backends[step.id])
-                    collected[step.id] = []
-                    open_hops[step.id] = len(calls)
-                    flying.update({pool.submit(call): step.id for call in calls})
-                    if not calls:
-                        self.made[step.id] = []
-                if not flying:
-                    continue
-                done = _wait(flying, self.wishes.cancelled)
-                for future in done:
-                    step_id = flying.pop(future)
-                    collected[step_id].append(future.result())
-                    open_hops[step_id] -= 1
-                    if open_hops[step_id] == 0:
-                        tool = self.runner.registry.tool(self.plan.step(step_id).tool)
-                        self.made[step_id] = [(tool, h) for h in sorted(collected[step_id], key=lambda h: h.item)]
+                    hops[step.id], unfinished[step.id] = [], len(calls)
+                    flying.update({pool.submit(call): step for call in calls})
+                for future in _wait(flying, self.wishes.cancelled):
+                    step = flying.pop(future)
+                    hops[step.id].append(future.result())
+                    unfinished[step.id] -= 1
+                    if unfinished[step.id]:
+                        continue
+                    tool = self.runner.registry.tool(step.tool)
+                    self.made[step.id] = [(tool, hop) for hop in sorted(hops[step.id], key=lambda h: h.item)]
+                    for reader in readers[step.id]:
+                        missing[reader.id] -= 1
+                        if not missing[reader.id]:
+                            ready.append(reader)
         return self._ended()
 
     def _ended(self) -> RunRecord:
@@ -217,7 +224,7 @@ class _Execution:
     def _calls(self, step: Step, backend: Backend) -> list[Callable[[], Hop]]:
         tool = self.runner.registry.tool(step.tool)
         parameters = tool.with_defaults(step.parameters)
-        seed = self.run_record.seed + self._twins_before(step)
+        seed = self.run_record.seed + self.twins[step.id]
         try:
             rows = _mapped(tool, {port.name: self._items(step, port.name, port.type) for port in tool.inputs}, step)
         except HoplineError as error:
@@ -234,14 +241,15 @@ class _Execution:
 
         return [make(item, row) for item, row in enumerate(rows)]
 
-    def _twins_before(self, step: Step) -> int:
-        """Earlier steps that ask for the very same; each gets a seed of its own."""
-        same = [
-            s
-            for s in self.plan.steps
-            if (s.tool, s.backend, s.inputs, s.parameters) == (step.tool, step.backend, step.inputs, step.parameters)
-        ]
-        return same.index(step)
+    def _twins(self) -> dict[str, int]:
+        """How many earlier steps ask for the very same, by step: each gets a seed of its own."""
+        seen: dict[str, int] = {}
+        twins = {}
+        for step in self.plan.steps:
+            asked = step.model_dump_json(exclude={"id", "partial"})
+            twins[step.id] = seen.get(asked, 0)
+            seen[asked] = twins[step.id] + 1
+        return twins
 
     def _items(self, step: Step, port: str, kind: str) -> list[Item]:
         return [item for source in step.inputs.get(port, ()) for item in self._source(source, kind)]
