@@ -8,6 +8,7 @@ milliseconds a hop; the ratios are what to quote.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -65,7 +66,7 @@ def hopline(hops: int, backend: str, folder: Path) -> dict[str, float]:
         assert record.status == "ok", record.error
         assert len(journal.hops(record.id)) == hops
     workers.stop()
-    steps = [(b - a) * 1000 for a, b in zip(ends, ends[1:], strict=False)]
+    steps = [(b - a) * 1000 for a, b in itertools.pairwise(ends)]
     return {
         "median_ms": statistics.median(steps),
         "mean_ms": statistics.mean(steps),

@@ -26,7 +26,8 @@ def tools() -> str:
     rows = ["| tool | from → to | what it does | backends |", "|---|---|---|---|"]
     for tool in STANDARD_TOOLS:
         backends = ", ".join(f"`{b.name}`" for b in registry.backends(tool.name)) or "none yet"
-        rows.append(f"| `{tool.name}` | {tool.signature.replace('*', '\\*')} | {tool.description} | {backends} |")
+        signature = tool.signature.replace("*", "\\*")
+        rows.append(f"| `{tool.name}` | {signature} | {tool.description} | {backends} |")
     return "\n".join(rows)
 
 

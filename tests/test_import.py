@@ -70,7 +70,8 @@ def test_a_folder_called_tools_or_agent_shadows_nothing(tmp_path: Path) -> None:
         "from hopline.tools.fakes import fake_registry\n"
         "import hopline.agent, hopline.tools\n"
         "with Agent(registry=fake_registry(), profile=Profile(name='fakes'), journal=Journal()) as agent:\n"
-        "    run = agent.run('two red cars', chain='text_to_speech | speech_to_text | text_to_image | image_captioning')\n"
+        "    chain = 'text_to_speech | speech_to_text | text_to_image | image_captioning'\n"
+        "    run = agent.run('two red cars', chain=chain)\n"
         "    print(run.status, run.outputs[-1].text)\n"
     )
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
