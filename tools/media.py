@@ -255,7 +255,7 @@ def decode_image(artifact: Artifact) -> tuple[Pixels, list[MechanicalLoss]]:
         turned = ImageOps.exif_transpose(image)
         if turned.has_transparency_data:
             rgba = turned.convert("RGBA")
-            if rgba.getextrema()[3][0] < 255:
+            if rgba.getchannel("A").getextrema() != (255, 255):
                 losses.append(MechanicalLoss(kind="alpha_dropped", message="transparency was laid on white"))
             white = Image.new("RGBA", rgba.size, "white")
             turned = Image.alpha_composite(white, rgba)
@@ -412,8 +412,7 @@ def decode_audio(artifact: Artifact, sample_rate_hz: int | None = None) -> tuple
                     )
         except av.FFmpegError as error:
             broken = _short(error)
-        for piece in resampler.resample(None) if chunks else []:
-            chunks.append(piece.to_ndarray().reshape(-1))
+        chunks += [piece.to_ndarray().reshape(-1) for piece in (resampler.resample(None) if chunks else [])]
     samples = np.concatenate(chunks).astype(np.float32) if chunks else np.zeros(0, np.float32)
     if not samples.size:
         raise BadInput(f"the {artifact.modality} holds no sound ({broken or 'nothing could be decoded'}).")
@@ -423,14 +422,8 @@ def decode_audio(artifact: Artifact, sample_rate_hz: int | None = None) -> tuple
         losses.append(MechanicalLoss(kind="truncated", message=message, before=said_s or None, after=got_s, unit="s"))
     peak = float(np.abs(samples).max())
     if peak > 1.0:
-        losses.append(
-            MechanicalLoss(
-                kind="clipped",
-                message=f"samples over full scale were clipped (peak {peak:.2f})",
-                before=peak,
-                after=1.0,
-            )
-        )
+        message = f"samples over full scale were clipped (peak {peak:.2f})"
+        losses.append(MechanicalLoss(kind="clipped", message=message, before=peak, after=1.0))
         samples = np.clip(samples, -1.0, 1.0)
     return samples, rate, losses
 
