@@ -117,7 +117,7 @@ class Backend(ABC):
     heavy: ClassVar[bool] = True
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
-    models: ClassVar[tuple[str, ...]] = ()
+    models: tuple[str, ...] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = ""
 

@@ -1,0 +1,165 @@
+"""`text_to_speech:piper[:voice file]`: Piper, a neural voice on the processor.
+
+piper-tts is GPL-3.0-or-later: it is an extra of its own and is imported in its worker process only.
+With both noises 0 the same text gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
+from hopline.tools.errors import InputRefused, MissingExtra, MissingModel
+from hopline.tools.home import limits, setting
+from hopline.tools.language import script_of, seems
+from hopline.tools.media import encode_wav
+from hopline.tools.models import path_of
+
+if TYPE_CHECKING:
+    from piper import PiperVoice
+
+JOE = "rhasspy/piper-voices/en_US-joe-medium"
+PAUSE_S = 0.15
+"""Silence between sentences, seconds."""
+
+MAX_PIECE_CHARACTERS = 400
+"""A longer sentence is split at a comma or space: the voice's memory grows with its length."""
+
+_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
+_SILENT = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn"}
+
+
+class Piper(Backend):
+    """Piper voices; US English Joe by default.
+
+    Outputs a 16-bit mono WAV at the voice's rate. Details: `declared` = the text spoken,
+    `duration_s`, `sample_rate_hz`, `pieces`, `flags`: `maybe_not_english`.
+    """
+
+    tool = "text_to_speech"
+    name = "piper"
+    code_version = "1"
+    extra = "tts"
+    packages = ("piper", "onnxruntime")
+    models: tuple[str, ...] = (JOE,)
+    licence = "GPL-3.0-or-later"
+
+    def __init__(self, model: str = "") -> None:
+        super().__init__(model)
+        self._voice: PiperVoice | None = None
+        if model:
+            self.models = ()
+
+    def load(self) -> None:
+        try:
+            from piper import PiperVoice
+        except ImportError:
+            raise MissingExtra("speaking needs piper-tts.", hint="pip install 'hopline[tts]'") from None
+        logging.getLogger("piper").setLevel(logging.ERROR)
+        path = Path(self.model) if self.model else path_of(JOE) / "en_US-joe-medium.onnx"
+        if not path.is_file() or not Path(f"{path}.json").is_file():
+            raise MissingModel(f"the voice {path.name} or its .json is not there.", hint="Give the path of its .onnx.")
+        self._voice = PiperVoice.load(path)
+
+    @property
+    def _english(self) -> bool:
+        return self._voice is None or str(self._voice.config.espeak_voice).startswith("en")
+
+    def call(self, call: Call) -> Result:
+        import numpy as np
+        from piper import SynthesisConfig
+
+        assert self._voice is not None, "load() comes first"
+        written = call.one("text").text
+        text, losses = speakable(written)
+        flags = self._language_flags(text)
+        config = SynthesisConfig(
+            noise_scale=0.0, noise_w_scale=0.0, length_scale=1.0 / float(call.parameters.get("speed", 1.0))
+        )
+        pieces = list(split(text))
+        rate = int(self._voice.config.sample_rate)
+        pause = np.zeros(int(PAUSE_S * rate), np.float32)
+        sounds: list[Any] = []
+        for number, piece in enumerate(pieces):
+            if sounds:
+                sounds.append(pause)
+            sounds.extend(chunk.audio_float_array for chunk in self._voice.synthesize(piece, config))
+            call.progress((number + 1) / len(pieces), f"{number + 1} of {len(pieces)} sentences spoken")
+        samples = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
+        if not samples.size:
+            raise InputRefused("the voice made no sound of this text.")
+        details = {
+            "declared": {"text": text},
+            "duration_s": round(samples.size / rate, 3),
+            "sample_rate_hz": rate,
+            "pieces": len(pieces),
+            "flags": flags,
+        }
+        return Result(outputs={"audio": (encode_wav(samples, rate),)}, details=details, mechanical_losses=losses)
+
+    def _language_flags(self, text: str) -> list[str]:
+        if not self._english:
+            return []
+        script = script_of(text)
+        if script not in ("LATIN", ""):
+            raise InputRefused(f"the text is in {script.title()} script; this voice speaks English only for now.")
+        return ["maybe_not_english"] if seems(text) not in ("English", "") else []
+
+
+def speakable(written: str) -> tuple[str, tuple[MechanicalLoss, ...]]:
+    """The text as the voice is given it, and what was left out.
+
+    Args:
+        written: any text.
+
+    Returns:
+        NFC text without control characters, emoji and other symbols; a loss where some were there.
+
+    Raises:
+        InputRefused: it holds no word or number, or is longer than the limit.
+    """
+    normal = unicodedata.normalize("NFC", written)
+    if len(normal) > limits().max_speech_characters:
+        raise InputRefused(
+            f"the text has {len(normal)} characters; at most {limits().max_speech_characters} are spoken in one hop.",
+            hint=f"Raise {setting('max_speech_characters')}.",
+        )
+    kept = []
+    dropped = []
+    for character in normal:
+        if unicodedata.category(character) in _SILENT and not character.isspace():
+            dropped.append(character)
+        else:
+            kept.append(character)
+    text = re.sub(r"[^\S\n]+", " ", "".join(kept)).strip()
+    if not any(character.isalnum() for character in text):
+        raise InputRefused("there is no word or number in the text to speak.")
+    if not dropped:
+        return text, ()
+    shown = " ".join(dict.fromkeys(c for c in dropped if c.isprintable()))[:60]
+    message = f"{len(dropped)} characters cannot be spoken{': ' + shown if shown else ''}"
+    return text, (
+        MechanicalLoss(
+            kind="not_spoken", message=message, before=len(normal), after=len(normal) - len(dropped), unit="characters"
+        ),
+    )
+
+
+def split(text: str) -> Iterator[str]:
+    """Sentences of a text, long ones in pieces; together they are the text."""
+    for sentence in _SENTENCE.split(text):
+        rest = sentence.strip()
+        while len(rest) > MAX_PIECE_CHARACTERS:
+            head = rest[:MAX_PIECE_CHARACTERS]
+            at = max(head.rfind(", "), head.rfind("; "))
+            at = at + 1 if at > MAX_PIECE_CHARACTERS // 2 else head.rfind(" ")
+            at = at if at > 0 else MAX_PIECE_CHARACTERS
+            yield rest[:at]
+            rest = rest[at:].strip()
+        if any(character.isalnum() for character in rest):
+            yield rest
