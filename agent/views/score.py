@@ -1,0 +1,58 @@
+"""Scores with their signatures, and what one hop kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hopline.agent.views.markup import Html, tag
+
+_COUNTS = (
+    ("kept", "kept"),
+    ("altered", "altered"),
+    ("missing", "not read"),
+    ("void", "void"),
+    ("invented", "new"),
+    ("unscored", "not scored"),
+)
+"""A single run cannot tell lost from not read, so the count `missing` is worded "not read"."""
+
+
+def kept_line(loss: Mapping[str, Any]) -> Html | None:
+    """What became of the facts across one hop: a line of counts, or why there are none."""
+    counts = [
+        tag("span", tag("strong", str(loss[key])), f" {words}", class_=f"hl-count hl-count-{key}")
+        for key, words in _COUNTS
+        if isinstance(loss.get(key), int) and not isinstance(loss.get(key), bool) and (loss[key] or key == "kept")
+    ]
+    unscored = loss.get("unscored")
+    if isinstance(unscored, str) and unscored:
+        counts.append(tag("span", f"not scored: {unscored}", class_="hl-muted"))
+    if not counts:
+        return None
+    notes = [tag("span", f"against {loss['against']}", class_="hl-muted")] if loss.get("against") else []
+    if together := loss.get("round_trip"):
+        with_what = f" with {together}" if isinstance(together, str | int) and not isinstance(together, bool) else ""
+        notes.append(tag("span", f"measured as one round trip{with_what}", class_="hl-muted"))
+    return tag("p", tag("span", "Facts", class_="hl-side-name"), counts, notes, class_="hl-kept")
+
+
+def score_list(scores: Sequence[Mapping[str, Any]]) -> Html | None:
+    """Each score with its signature in small print; what is Unscored says why."""
+    rows = []
+    for score in scores:
+        value = score.get("value")
+        if value is None:
+            shown: Html = tag("span", f"Unscored: {score.get('unscored') or 'no reason given'}", class_="hl-muted")
+        else:
+            shown = tag("strong", f"{value:.3g}" if isinstance(value, int | float) else str(value))
+        signature = tag("code", signature_words(score.get("signature")), class_="hl-signature")
+        rows.append(tag("div", tag("dt", str(score.get("metric", "score"))), tag("dd", shown, signature)))
+    return tag("dl", rows, class_="hl-scores") if rows else None
+
+
+def signature_words(signature: Any) -> str:
+    """A signature as one line, `name:value|name:value`."""
+    if isinstance(signature, Mapping):
+        return "|".join(f"{key}:{value}" for key, value in signature.items() if value not in (None, "", {}))
+    return str(signature) if signature else "no signature"
