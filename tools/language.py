@@ -11,7 +11,7 @@ import unicodedata
 
 # The most frequent words of each language that no other language of the table uses.
 _SMALL_WORDS = {
-    "English": "the and of to is was that it for with are on you this be have not but he she they his her at from we an",
+    "English": "the and of to is was that it for with are on you this be have not but he she they his her at from we",
     "German": "der die das und ist nicht ich sie mit auf ein eine dem den von zu für wir auch sich wird sind bei über",
     "French": "le les et est une des dans que qui pour pas sur avec je vous nous du au il elle ce sont mais plus",
     "Spanish": "el los las y es una por con para que en del se no lo su como pero más está muy al",

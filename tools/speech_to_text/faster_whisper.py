@@ -44,13 +44,13 @@ class FasterWhisper(Backend):
     code_version = "1"
     extra = "stt"
     packages = ("faster_whisper", "ctranslate2", "av")
-    models = (TINY_EN,)
+    models: tuple[str, ...] = (TINY_EN,)
 
     def __init__(self, model: str = "") -> None:
         super().__init__(model)
         self._whisper: WhisperModel | None = None
         if model:
-            self.models = (model,) if model in manifest() else ()  # type: ignore[misc]  # this instance's own
+            self.models = (model,) if model in manifest() else ()
 
     @property
     def english_only(self) -> bool:
@@ -96,11 +96,10 @@ class FasterWhisper(Backend):
             raise InputRefused(f"this model knows English only for now, not {language!r}.")
         samples, _, losses = decode_audio(call.one("audio"), SAMPLE_RATE_HZ)
         duration_s = samples.size / SAMPLE_RATE_HZ
+        spoken = language if language != "auto" else "en" if self.english_only else None
         found, info = self._whisper.transcribe(
             samples,
-            language=None
-            if language == "auto" and not self.english_only
-            else ("en" if language == "auto" else language),
+            language=spoken,
             beam_size=BEAM_SIZE,
             temperature=0.0,
             condition_on_previous_text=False,
@@ -117,16 +116,7 @@ class FasterWhisper(Backend):
             "language": info.language,
             "duration_s": round(duration_s, 3),
             "segments": [_segment(segment) for segment in segments],
-            "words": [
-                [
-                    word.word.strip(),
-                    round(float(word.start), 2),
-                    round(float(word.end), 2),
-                    round(float(word.probability), 3),
-                ]
-                for segment in heard
-                for word in segment.words or ()
-            ],
+            "words": [_word(word) for segment in heard for word in segment.words or ()],
             "flags": _flags(text, heard, self.english_only),
         }
         return Result(outputs={"text": (Artifact.from_text(text),)}, details=details, mechanical_losses=tuple(losses))
@@ -141,6 +131,11 @@ def _segment(segment: Any) -> dict[str, Any]:
         "no_speech_prob": round(float(segment.no_speech_prob), 3),
         "compression_ratio": round(float(segment.compression_ratio), 2),
     }
+
+
+def _word(word: Any) -> list[Any]:
+    times = round(float(word.start), 2), round(float(word.end), 2)
+    return [word.word.strip(), *times, round(float(word.probability), 3)]
 
 
 def _flags(text: str, segments: Sequence[Any], english_only: bool) -> list[str]:
