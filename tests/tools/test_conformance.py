@@ -197,7 +197,7 @@ def test_the_right_one_is_right() -> None:
         (TwoForOne, "outputs: text is one, but it gave 2"),
         (TuplesInDetails, "details: they do not come back"),
         (NanInDetails, "details: not plain JSON"),
-        (VagueLoss, "has numbers without a unit"),
+        (VagueLoss, "does not say in words"),
         (TooFarProgress, "progress: a fraction is not in [0, 1]"),
         (DeafToCancel, "cancel: progress raised HopCancelled, but out came a result"),
         (ForeignError, "a foreign error leaks: UnicodeError"),

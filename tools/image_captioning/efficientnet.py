@@ -42,7 +42,7 @@ class EfficientNet:
     """
 
     def __init__(self) -> None:
-        import onnxruntime  # type: ignore[import-untyped]  # ships no types
+        import onnxruntime
 
         model = find(MODEL)
         data = (path_of(MODEL) / model.files[0].name).read_bytes()
