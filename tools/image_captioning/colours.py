@@ -66,13 +66,13 @@ def colour_indices(pixels: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np
         (reddish & (saturation < 0.55) & (value > 0.75), "pink"),
         (reddish & (value < 0.4), "brown"),
         (reddish, "red"),
-        ((hue < 45) & ((value < 0.7) | (saturation < 0.4)), "brown"),
-        (hue < 45, "orange"),
+        ((hue < 41) & ((value < 0.7) | (saturation < 0.4)), "brown"),
+        (hue < 41, "orange"),
         ((hue < 68) & (value < 0.45), "green"),
         (hue < 68, "yellow"),
         (hue < 165, "green"),
         (hue < 255, "blue"),
-        (hue < 290, "purple"),
+        ((hue < 290) | ((hue < 325) & (value < 0.7)), "purple"),
         (hue < 345, "pink"),
     ]
     return np.select([where for where, _ in cases], [COLOURS.index(name) for _, name in cases])

@@ -8,6 +8,7 @@ is imported. This is the file format of PyTorch before 1.6: four pickles, then t
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -91,7 +92,7 @@ def _tensor(
         import numpy as np
 
         flat = storages[key]
-        if reach >= len(flat):
+        if reach >= len(flat) or math.prod(shape) > len(flat):
             raise StoreCorrupt("this weights file holds a tensor that reaches beyond its storage.")
         steps = [step * flat.itemsize for step in stride]
         return np.lib.stride_tricks.as_strided(flat[offset:], shape, steps, writeable=False)
