@@ -31,27 +31,33 @@ def artifact_fragment(
         fold: characters of text before the rest is folded away.
     """
     earlier = gallery.place(ref, anchor) if anchor else None
+    length = size(ref.size_bytes)
     if ref.modality == "text" or ref.media_type.startswith("text/"):
-        body = _text(gallery.text(ref), earlier, fold)
+        text = gallery.text(ref)
+        body = _text(text, earlier, fold)
+        if not isinstance(text, Failure):
+            count = len(text.split())
+            length = f"{count:,} {'word' if count == 1 else 'words'}"
     elif earlier and ref.size_bytes > REPEATED_BYTES:
         what = MODALITY_WORDS.get(ref.modality, ref.modality)
         body = tag("p", tag("a", f"The same {what}, shown above", href=f"#{earlier}"), class_="hl-again")
     else:
         body = _media(ref, gallery.source(ref), description)
-    return tag("figure", body, _caption(ref), class_=f"hl-artifact hl-{_kind(ref)}", id=None if earlier else anchor)
+    place = None if earlier else (anchor or None)
+    return tag("figure", body, _caption(ref, length), class_=f"hl-artifact hl-{_kind(ref)}", id=place)
 
 
 def _kind(ref: ArtifactRef) -> str:
     return ref.modality if ref.modality in MODALITY_WORDS else "other"
 
 
-def _caption(ref: ArtifactRef) -> Html:
+def _caption(ref: ArtifactRef, length: str) -> Html:
     return tag(
         "figcaption",
         icon(_kind(ref)),
         tag("span", MODALITY_WORDS.get(ref.modality, ref.modality)),
-        tag("span", ref.media_type),
-        tag("span", size(ref.size_bytes)),
+        tag("span", ref.media_type) if ref.media_type != "text/plain" else None,
+        tag("span", length),
         tag("code", ref.id[:12], title=f"sha256 {ref.id}"),
         class_="hl-small",
     )

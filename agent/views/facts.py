@@ -6,26 +6,15 @@ and "not read", never "lost" (the hop that lost it needs many sources).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from hopline.agent.views.facts_text import SEEN, story
 from hopline.agent.views.icons import icon
 from hopline.agent.views.markup import Html, shortened, tag
-from hopline.agent.views.words import MODALITY_WORDS
 
-STATE_WORDS = {
-    "seen": "seen",
-    "seen_again": "seen again",
-    "altered": "altered",
-    "not_read": "not read",
-    "void": "void, its object is not there",
-    "unscored": "not scored",
-}
-
-_SEEN = ("seen", "seen_again")
-_FOLLOWED = (*_SEEN, "altered")
+_FOLLOWED = (*SEEN, "altered")
 _LINE, _HEIGHT = 18, 46
 
 
@@ -61,30 +50,6 @@ def _why_empty(loss: Mapping[str, Any]) -> str:
     return "No fact could be followed: there is no text to compare with." if loss.get("nodes") else "Not measured yet."
 
 
-def facts_summary(loss: Mapping[str, Any]) -> str:
-    """One sentence: how many facts there are and what is left at the last node where each was scored."""
-    nodes = [str(node["id"]) for node in loss.get("nodes", ())]
-    ends: Counter[str] = Counter()
-    for fact in loss.get("facts", ()):
-        states = [fact["states"].get(node) for node in nodes]
-        scored = [state for state in states if state not in (None, "unscored")]
-        last = scored[-1] if scored else "unscored"
-        ends["seen" if last in _SEEN else str(last)] += 1
-    total = sum(ends.values())
-    if not total:
-        return ""
-    said = [f"{ends['seen']} still seen at the end"]
-    if ends["altered"]:
-        said.append(f"{ends['altered']} altered")
-    if earlier := ends["not_read"] + ends["void"]:
-        said.append(f"{earlier} last seen on the way")
-    if ends["unscored"]:
-        said.append(f"{ends['unscored']} not scored")
-    if invented := len(loss.get("invented", ())):
-        said.append(f"and {invented} that {'was' if invented == 1 else 'were'} not in the source")
-    return f"{total} {'fact' if total == 1 else 'facts'}: {', '.join(said)}."
-
-
 def _head(nodes: Sequence[Mapping[str, Any]]) -> Html:
     cells = []
     for node in nodes:
@@ -101,10 +66,11 @@ def _row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Html:
     names = {str(node["id"]): str(node.get("label") or node["id"]) for node in nodes}
     last = fact.get("last_seen")
     became = [tag("span", "→ ", tag("q", to), f" at {names.get(node, node)}") for node, to in _altered(fact)]
-    ends = [str(node["id"]) for node in nodes if fact["states"].get(str(node["id"])) is not None]
+    states = [(str(node["id"]), fact["states"].get(str(node["id"]))) for node in nodes]
+    final = [(node, state) for node, state in states if state is not None][-1:]
     where = f"last seen at {names.get(str(last), str(last))}" if last else "never seen"
-    kept = bool(ends) and str(last) == ends[-1]
-    note = tag("span", where, class_="hl-last-kept" if kept else "hl-last")
+    kept = any(node == str(last) and state in SEEN for node, state in final)
+    note = tag("span", where, class_="hl-last hl-last-kept" if kept else "hl-last")
     name = tag("div", tag("span", label, class_="hl-fact-name", dir="auto"), became, note, class_="hl-fact-label")
     return tag("li", name, _track(fact, nodes, f"{label}: {story(fact, nodes)}"), class_="hl-fact")
 
@@ -117,27 +83,15 @@ def _altered(fact: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(node, to) for to, node in first.items()]
 
 
-def story(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
-    """The way of one fact in words: `seen at memo; altered to “blue” at picture; …`."""
-    parts = []
-    for node in nodes:
-        state = fact["states"].get(str(node["id"]))
-        if state is None:
-            continue
-        to = (fact.get("altered_to") or {}).get(str(node["id"]))
-        words = STATE_WORDS.get(state, str(state)) + (f" to “{to}”" if to and state == "altered" else "")
-        parts.append(f"{words} at {node.get('label') or node['id']}")
-    return "; ".join(parts)
-
-
 def _track(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], said: str) -> Html:
     states = [fact["states"].get(str(node["id"])) for node in nodes]
     seen_at = [place for place, state in enumerate(states) if state in _FOLLOWED]
+    furthest = seen_at[-1] if seen_at else -1
     last = next((p for p, node in enumerate(nodes) if node["id"] == fact.get("last_seen")), None)
     parts = [_guides(len(nodes))]
     known = [place for place, state in enumerate(states) if state is not None]
     for left, right in pairwise(known):
-        look = _segment(str(states[left]), str(states[right]), right <= (seen_at[-1] if seen_at else -1))
+        look = _segment(str(states[left]), str(states[right]), right <= furthest)
         if look:
             parts.append(_stroke(left, right, len(nodes), look))
     for place in known:
@@ -157,10 +111,10 @@ def _invented_row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -
     parts = [_guides(len(nodes))]
     if first is not None:
         x = _x(first, len(nodes))
-        parts.append(tag("path", d="M-7 0H7M0 -7V7M-5 -5L5 5M-5 5L5 -5", class_="hl-star"))
-        parts[-1] = tag("svg", parts[-1], x=x, y=_LINE, overflow="visible", class_="hl-at")
+        star = tag("path", d="M-7 0H7M0 -7V7M-5 -5L5 5M-5 5L5 -5", class_="hl-star")
+        parts.append(tag("svg", star, x=x, y=_LINE, overflow="visible"))
     said = f"{fact['text']}: not in the source, first seen at {label or 'an unknown place'}"
-    note = tag("span", f"{fact['type']}, first seen at {label}" if label else str(fact["type"]), class_="hl-last")
+    note = tag("span", f"{fact['type']}, first seen at {label}" if label else str(fact["type"]), class_="hl-first")
     name = tag("div", tag("span", str(fact["text"]), class_="hl-fact-name", dir="auto"), note, class_="hl-fact-label")
     return tag("li", name, _picture(said, parts), class_="hl-fact")
 
@@ -193,7 +147,7 @@ def _stroke(left: int, right: int, count: int, look: str) -> Html:
 
 def _mark(state: str, x: str) -> Html:
     """Marks differ by shape, not only by colour."""
-    if state in _SEEN:
+    if state in SEEN:
         return tag("circle", cx=x, cy=_LINE, r=6, class_="hl-mark-seen")
     shapes = {
         "altered": "M0 -8L8 0L0 8L-8 0Z",
@@ -202,7 +156,7 @@ def _mark(state: str, x: str) -> Html:
     }
     if state in shapes:
         shape = tag("path", d=shapes[state], class_=f"hl-mark-{state}")
-        return tag("svg", shape, x=x, y=_LINE, overflow="visible", class_="hl-at")
+        return tag("svg", shape, x=x, y=_LINE, overflow="visible")
     return tag("circle", cx=x, cy=_LINE, r=5, class_="hl-mark-not-read")
 
 
@@ -221,43 +175,3 @@ def _legend() -> Html:
         key = tag("svg", line, circle, _mark(state, "14"), width=42, height=36, aria_hidden="true")
         entries.append(tag("li", key, tag("span", words)))
     return tag("ul", entries, class_="hl-legend hl-plain", role="list")
-
-
-def facts_table(loss: Mapping[str, Any]) -> Html:
-    """The same as the picture, as a table of words."""
-    nodes = list(loss.get("nodes", ()))
-    names = {str(node["id"]): str(node.get("label") or node["id"]) for node in nodes}
-    head = [tag("th", words, scope="col") for words in ("fact", "type", *names.values(), "last seen at")]
-    rows = []
-    for fact in loss.get("facts", ()):
-        cells = [tag("th", str(fact["text"]), scope="row", dir="auto"), tag("td", str(fact["type"]))]
-        for node in nodes:
-            state = fact["states"].get(str(node["id"]))
-            to = (fact.get("altered_to") or {}).get(str(node["id"]))
-            said = f"altered to “{to}”" if to and state == "altered" else STATE_WORDS.get(state, state) if state else ""
-            cells.append(tag("td", said))
-        cells.append(tag("td", names.get(str(fact.get("last_seen")), str(fact.get("last_seen") or "never"))))
-        rows.append(tag("tr", cells))
-    for fact in loss.get("invented", ()):
-        seen = names.get(str(fact.get("first_seen")), str(fact.get("first_seen")))
-        cells = [tag("th", str(fact["text"]), scope="row", dir="auto"), tag("td", str(fact["type"]))]
-        cells.append(tag("td", f"not in the source, first seen at {seen}", colspan=len(nodes) + 1))
-        rows.append(tag("tr", cells))
-    table = tag("table", tag("thead", tag("tr", head)), tag("tbody", rows))
-    return tag("div", table, class_="hl-scroll", tabindex=0, role="region", aria_label="Facts as a table")
-
-
-def readers_list(loss: Mapping[str, Any]) -> Html | None:
-    """Which reader stands behind each column."""
-    entries = [
-        tag(
-            "li",
-            f"{node.get('label') or node['id']}: ",
-            tag("strong", MODALITY_WORDS.get(str(node.get("modality")), str(node.get("modality")))),
-            f", {node.get('evidence') or 'not read'}",
-            f" by {node['reader']}" if node.get("reader") else "",
-            tag("q", shortened(str(node["text"]), 300)) if node.get("text") else None,
-        )
-        for node in loss.get("nodes", ())
-    ]
-    return tag("ul", entries, class_="hl-readers") if entries else None

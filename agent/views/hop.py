@@ -43,7 +43,7 @@ def hop_fragment(
     inner = (
         tag("header", title, _time(hop), _marks(hop), class_="hl-hop-head"),
         tag("p", hop.error.message, class_="hl-error", role="note") if hop.error else None,
-        _flow(hop, gallery),
+        _flow(hop, gallery, position),
         _cuts(hop),
         kept_line(loss) if loss else None,
         score_list(loss.get("scores", ())) if loss else None,
@@ -69,36 +69,36 @@ def _marks(hop: Hop) -> Html:
     if hop.status != "ok":
         marks.append(tag("span", STATUS_WORDS.get(hop.status, hop.status), class_="hl-mark hl-mark-bad"))
     if hop.cached_from is not None:
-        marks.append(tag("span", icon("cached"), f"cached, from hop {hop.cached_from}", class_="hl-mark"))
+        marks.append(tag("span", icon("cached"), "cached", class_="hl-mark"))
     if hop.remote:
         marks.append(tag("span", icon("remote"), "sent to another machine", class_="hl-mark hl-mark-warn"))
     marks.extend(tag("span", icon("note"), flag(str(word)), class_="hl-mark hl-mark-warn") for word in hop.flags)
     return tag("p", marks, class_="hl-marks")
 
 
-def _flow(hop: Hop, gallery: Gallery) -> Html:
-    sides = [_side("In", hop.inputs, hop, gallery, "in")]
+def _flow(hop: Hop, gallery: Gallery, position: int | None) -> Html:
+    sides = [_side("In", hop, gallery, position)]
     if hop.outputs:
-        sides.append(_side("Out", hop.outputs, hop, gallery, "out"))
+        sides.append(_side("Out", hop, gallery, position))
     elif hop.status == "ok":
         sides.append(tag("div", tag("p", "Out", class_="hl-side-name"), tag("p", "nothing", class_="hl-muted")))
     return tag("div", sides, class_="hl-in-out")
 
 
-def _side(
-    words: str, ports: Mapping[str, tuple[ArtifactRef, ...]], hop: Hop, gallery: Gallery, direction: str
-) -> Html | None:
-    shown = []
+def _side(words: str, hop: Hop, gallery: Gallery, position: int | None) -> Html | None:
+    ports, verb = (hop.inputs, "given to") if words == "In" else (hop.outputs, "made by")
+    where = f"hop {position}, {name_of_tool(hop.tool).lower()}" if position else name_of_tool(hop.tool).lower()
+    shown: list[Html] = []
     for port, refs in ports.items():
         if len(ports) > 1:
             shown.append(tag("p", port, class_="hl-port"))
-        for place, ref in enumerate(refs):
-            anchor = f"{hop_anchor(hop)}-{direction}-{len(shown)}"
-            which = f" {place + 1} of {len(refs)}" if len(refs) > 1 else ""
-            verb = "made by" if direction == "out" else "given to"
-            said = f"{_noun(ref)}{which} {verb} hop {hop.id}, {name_of_tool(hop.tool).lower()}"
+        for place, ref in enumerate(refs, start=1):
+            anchor = f"{hop_anchor(hop)}-{words.lower()}-{len(shown)}"
+            which = f" {place} of {len(refs)}" if len(refs) > 1 else ""
+            said = f"{_noun(ref)}{which} {verb} {where}"
             shown.append(artifact_fragment(ref, gallery, anchor=anchor, description=said))
-    return tag("div", tag("p", words, class_="hl-side-name"), shown, class_=f"hl-{direction}") if shown else None
+    heading = tag("p", words, class_="hl-side-name")
+    return tag("div", heading, shown, class_=f"hl-{words.lower()}") if shown else None
 
 
 def _noun(ref: ArtifactRef) -> str:
@@ -134,7 +134,8 @@ def _details(hop: Hop) -> Html:
     shown = {key: value for key, value in hop.details.items() if key != "flags"}
     rows: dict[str, Html | str | None] = {
         "step": hop.step if not hop.item else f"{hop.step}, item {hop.item + 1}",
-        "hop": str(hop.id),
+        "hop in the journal": str(hop.id),
+        "cached from": f"hop {hop.cached_from} in the journal" if hop.cached_from is not None else None,
         "status": STATUS_WORDS.get(hop.status, hop.status),
         "reason": hop.error.reason if hop.error else None,
         "backend": tag("code", hop.backend),

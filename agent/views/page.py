@@ -12,7 +12,8 @@ from typing import Any
 from hopline.agent.hops.reading import ReadArtifact
 from hopline.agent.hops.records import Hop, ModelCall, Probe, RunRecord
 from hopline.agent.views.artifact import artifact_fragment
-from hopline.agent.views.facts import facts_summary, facts_svg, facts_table, readers_list
+from hopline.agent.views.facts import facts_svg
+from hopline.agent.views.facts_text import facts_summary, facts_table, readers_list
 from hopline.agent.views.gallery import Gallery
 from hopline.agent.views.hop import hop_fragment
 from hopline.agent.views.markup import Html, shortened, tag
@@ -65,16 +66,17 @@ def run_page(
         OSError: the media folder cannot be written.
     """
     gallery = Gallery(read, media_folder)
+    names = _names(hops)
     sections = [
         section
         for section in (
-            _result(run, hops, gallery),
+            _result(run, hops, names, gallery),
             _given(run, gallery),
             _plan(run, hops),
             _facts(loss),
             _hops(hops, loss, gallery),
-            _probes(probes, gallery),
-            _calls(calls, gallery),
+            _probes(probes, names, gallery),
+            _calls(calls, names, gallery),
             _credits(hops, probes),
         )
         if section is not None
@@ -159,7 +161,18 @@ def _header(run: RunRecord, hops: Sequence[Hop]) -> Html:
     )
 
 
-def _result(run: RunRecord, hops: Sequence[Hop], gallery: Gallery) -> Section:
+def _names(hops: Sequence[Hop]) -> dict[int, str]:
+    """What the page calls each hop, by its number in the journal: `hop 2, text to image`."""
+    position = {hop.id: n for n, hop in enumerate((h for h in hops if h.parent is None), start=1)}
+    names = {}
+    for hop in hops:
+        within = f" within hop {position.get(hop.parent, '?')}" if hop.parent is not None else ""
+        number = f"hop {position[hop.id]}, " if hop.id in position else ""
+        names[hop.id] = f"{number}{name_of_tool(hop.tool).lower()}{within}"
+    return names
+
+
+def _result(run: RunRecord, hops: Sequence[Hop], names: Mapping[int, str], gallery: Gallery) -> Section:
     makers = {ref.id: hop for hop in reversed(hops) for ref in hop.output_list}
     shown: list[Html] = []
     if run.answer:
@@ -168,22 +181,18 @@ def _result(run: RunRecord, hops: Sequence[Hop], gallery: Gallery) -> Section:
     for number, ref in enumerate(reversed(run.outputs)):
         maker = makers.get(ref.id)
         said = f"{MODALITY_WORDS.get(ref.modality, ref.modality).capitalize()} that came out"
-        words = _made_by(maker)
+        words = f" of {names[maker.id]}" if maker else ""
         shown.append(
             tag(
                 "div",
                 artifact_fragment(ref, gallery, anchor=f"output-{number}", description=f"{said}{words}", fold=2400),
-                tag("p", tag("a", name_of_tool(maker.tool), href=f"#{hop_anchor(maker)}")) if maker else None,
+                tag("p", "From ", tag("a", names[maker.id], href=f"#{hop_anchor(maker)}")) if maker else None,
                 class_="hl-output",
             )
         )
     if not shown:
         shown.append(tag("p", "Nothing came out.", class_="hl-muted"))
     return "result", "Result", tag("div", shown, class_="hl-outputs")
-
-
-def _made_by(maker: Hop | None) -> str:
-    return f" of hop {maker.id}, {name_of_tool(maker.tool).lower()}" if maker else ""
 
 
 def _given(run: RunRecord, gallery: Gallery) -> Section | None:
@@ -253,13 +262,13 @@ def _hops(hops: Sequence[Hop], loss: Mapping[str, Any] | None, gallery: Gallery)
     return "hops", "Hop by hop", tag("ol", shown, class_="hl-hops hl-plain", role="list")
 
 
-def _probes(probes: Sequence[Probe], gallery: Gallery) -> Section | None:
+def _probes(probes: Sequence[Probe], names: Mapping[int, str], gallery: Gallery) -> Section | None:
     if not probes:
         return None
     rows = []
     for probe in probes:
         what = MODALITY_WORDS.get(probe.node.modality, probe.node.modality)
-        came_from = f"of hop {probe.hop}" if probe.hop is not None else "that was attached"
+        came_from = f"of {names.get(probe.hop, probe.hop)}" if probe.hop is not None else "that was attached"
         heading = tag("summary", f"{what.capitalize()} {came_from}, read by ", tag("code", probe.reader))
         reading = artifact_fragment(probe.reading, gallery) if probe.reading else None
         error = tag("p", probe.error.message, class_="hl-error") if probe.error else None
@@ -269,7 +278,7 @@ def _probes(probes: Sequence[Probe], gallery: Gallery) -> Section | None:
     return "readings", "Readings", tag("div", lead, tag("ul", rows, class_="hl-plain", role="list"))
 
 
-def _calls(calls: Sequence[ModelCall], gallery: Gallery) -> Section | None:
+def _calls(calls: Sequence[ModelCall], names: Mapping[int, str], gallery: Gallery) -> Section | None:
     if not calls:
         return None
     rows = []
@@ -287,7 +296,8 @@ def _calls(calls: Sequence[ModelCall], gallery: Gallery) -> Section | None:
             if ref is not None
         ]
         error = tag("p", call.error.message, class_="hl-error") if call.error else None
-        purpose = f"{call.purpose.replace('_', ' ').capitalize()}{f', hop {call.hop}' if call.hop else ''}"
+        made_for = f", for {names.get(call.hop, call.hop)}" if call.hop is not None else ""
+        purpose = f"{name_of_tool(call.purpose)}{made_for}"
         summary = tag("summary", purpose, tag("span", seconds(call.duration_ms), class_="hl-time"))
         rows.append(tag("li", tag("details", summary, pairs(facts), error, parts, class_="hl-more")))
     return "model-calls", "Model calls", tag("ul", rows, class_="hl-plain", role="list")

@@ -46,7 +46,8 @@ def score_list(scores: Sequence[Mapping[str, Any]]) -> Html | None:
             shown: Html = tag("span", f"Unscored: {score.get('unscored') or 'no reason given'}", class_="hl-muted")
         else:
             shown = tag("strong", f"{value:.3g}" if isinstance(value, int | float) else str(value))
-        signature = tag("code", signature_words(score.get("signature")), class_="hl-signature")
+        signed = value is not None or score.get("signature")
+        signature = tag("code", signature_words(score.get("signature")), class_="hl-signature") if signed else None
         rows.append(tag("div", tag("dt", str(score.get("metric", "score"))), tag("dd", shown, signature)))
     return tag("dl", rows, class_="hl-scores") if rows else None
 

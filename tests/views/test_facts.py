@@ -1,0 +1,115 @@
+"""The picture of facts: its marks follow the states, its words do not claim more than was read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hopline.agent.views.facts import facts_svg
+from hopline.agent.views.facts_text import facts_summary, facts_table, story
+
+if TYPE_CHECKING:
+    from tests.views.conftest import Sample
+
+NODES = [{"id": f"n{n}", "label": f"node {n}", "hop": n, "modality": "text"} for n in range(4)]
+
+
+def loss_of(*states: str, altered_to: dict[str, str] | None = None, last: str | None = "n0") -> dict[str, Any]:
+    fact = {
+        "id": "f1",
+        "type": "count",
+        "text": "3 clouds",
+        "states": {f"n{n}": state for n, state in enumerate(states) if state},
+        "last_seen": last,
+        "altered_to": altered_to or {},
+    }
+    return {"nodes": NODES, "facts": [fact], "invented": [], "hops": [], "notes": []}
+
+
+def track(loss: dict[str, Any]) -> str:
+    (svg,) = re.findall(r'<svg class="hl-track".*?</g>(.*)</svg>', facts_svg(loss).partition("hl-facts")[2])
+    return str(svg)
+
+
+@pytest.mark.parametrize(
+    ("states", "last", "lines"),
+    [
+        (("seen", "seen", "seen", "seen"), "n3", ["seen", "seen", "seen"]),
+        (("seen", "altered", "altered", "seen_again"), "n3", ["altered", "altered", "altered"]),
+        (("seen", "not_read", "seen_again", "seen"), "n3", ["gap", "gap", "seen"]),
+        (("seen", "seen", "not_read", "not_read"), "n1", ["seen", "fading"]),
+        (("seen", "void", "void", "void"), "n0", ["fading"]),
+        (("seen", "unscored", "unscored", "unscored"), "n0", []),
+        (("seen", "unscored", "seen", "unscored"), "n2", ["gap", "gap"]),
+        (("", "seen", "seen", "not_read"), "n2", ["seen", "fading"]),
+    ],
+)
+def test_lines_follow_a_fact_while_it_is_seen(states: tuple[str, ...], last: str, lines: list[str]) -> None:
+    assert re.findall(r"hl-line-(\w+)", track(loss_of(*states, last=last))) == lines
+
+
+def test_each_state_has_a_mark_of_its_own_shape_and_one_ring_where_it_was_last_seen() -> None:
+    drawn = track(loss_of("seen", "altered", "not_read", "void", altered_to={"n1": "2"}, last="n1"))
+    assert re.findall(r"hl-mark-([\w-]+)", drawn) == ["seen", "altered", "not-read", "void"]
+    assert re.findall(r'cx="([\d.]+)%" cy="18" r="10"', drawn) == ["37.5"]
+    assert ">2</text>" in drawn
+
+
+def test_columns_stand_at_the_middle_of_equal_parts() -> None:
+    assert re.findall(r'x1="([\d.]+)%" x2="([\d.]+)%" y1="18"', track(loss_of("seen", "seen", "seen", "seen"))) == [
+        ("12.5", "37.5"),
+        ("37.5", "62.5"),
+        ("62.5", "87.5"),
+    ]
+
+
+def test_the_story_says_every_state_in_words() -> None:
+    loss = loss_of("seen", "altered", "not_read", "seen_again", altered_to={"n1": "2"})
+    assert story(loss["facts"][0], NODES) == (
+        "seen at node 0; altered to “2” at node 1; not read at node 2; seen again at node 3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (("seen", "seen", "seen", "seen"), "1 fact: 1 still seen at the last reading."),
+        (("seen", "altered", "altered", "altered"), "1 fact: 0 still seen at the last reading, 1 altered."),
+        (("seen", "not_read", "void", "void"), "1 fact: 0 still seen at the last reading, 1 last seen on the way."),
+        (("seen", "seen", "unscored", "unscored"), "1 fact: 1 still seen at the last reading."),
+        (("unscored",) * 4, "1 fact: 0 still seen at the last reading, 1 not scored."),
+    ],
+)
+def test_summary_counts_the_last_state_that_was_scored(states: tuple[str, ...], said: str) -> None:
+    assert facts_summary(loss_of(*states)) == said
+
+
+def test_summary_of_the_sample(sample: Sample) -> None:
+    assert facts_summary(sample.loss) == (
+        "10 facts: 6 still seen at the last reading, 1 altered, 3 last seen on the way, "
+        "and 1 that was not in the source."
+    )
+
+
+def test_the_table_says_what_the_picture_shows(sample: Sample) -> None:
+    rows = re.findall(r"<tr>(.*?)</tr>", facts_table(sample.loss))
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    assert cells[0][-1] == "last seen at"
+    assert cells[5] == [
+        "3 clouds",
+        "count",
+        "seen",
+        "altered to “free”",
+        "altered to “1”",
+        "altered to “1”",
+        "altered to “1”",
+        "speech",
+    ]
+    assert cells[-1] == ["white cloud", "colour", "not in the source, first seen at caption"]
+
+
+def test_nothing_to_follow_is_said() -> None:
+    assert "no text to compare with" in facts_svg({"nodes": NODES, "facts": [], "invented": []})
+    assert "Not measured yet." in facts_svg({})
+    assert facts_summary({}) == ""
