@@ -39,7 +39,7 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text_to_speech",
         "text",
         "audio",
-        "Reads text aloud: speaks a text in a synthetic voice and gives the spoken audio.",
+        "Reads text out to someone, aloud, out loud: says or speaks it in a synthetic voice.",
         speed={
             "type": "number",
             "default": 1.0,
@@ -71,7 +71,7 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "image_ocr",
         "image",
         "text",
-        "Reads the text written in an image: extracts the words from a scan, screenshot, sign or poster.",
+        "Reads the text written in an image: extracts what a scan, screenshot, page, sign or poster says.",
     ),
     _tool(
         "visual_question_answering",

@@ -36,21 +36,9 @@ FORMAT = 1
 LAST = "last"
 
 _JSON_COLUMNS = frozenset(
-    [
-        "attachments",
-        "plan",
-        "error",
-        "outputs",
-        "options",
-        "inputs",
-        "parameters",
-        "details",
-        "mechanical_losses",
-        "node",
-        "reading",
-        "messages",
-        "reply",
-    ]
+    (
+        "attachments plan error outputs options inputs parameters details mechanical_losses node reading messages reply"
+    ).split()
 )
 
 

@@ -1,0 +1,316 @@
+"""A plan on its way: which values there are, and what feeds each input of the next step."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hopline.agent.planning.clauses import NOUNS, Clause, Parsed
+from hopline.agent.planning.matching import CONTENT_STOP
+from hopline.agent.planning.plan import FromStep, FromText, Source, Step
+from hopline.tools.artifact import TEXT
+from hopline.tools.spec import Port, Tool
+
+BRIDGE_COST = 0.12
+MISSING_COST = 1.5
+REUSE_COST = 0.05
+
+_DEFINITE = {"the", "this", "that", "these", "those", "my", "your", "our", "its", "both", "each", "all", "it", "them"}
+_INDEFINITE = {"a", "an", "some", "another", "new"}
+_REFERENCES = {"it", "this", "that", "them", "these", "those", "what", "result", "description", "back", "again"}
+_LANGUAGES = (
+    "Arabic Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian Finnish "
+    "French German Greek Hebrew Hindi Hungarian Icelandic Indonesian Irish Italian Japanese Korean "
+    "Latin Latvian Lithuanian Malay Mandarin Norwegian Persian Polish Portuguese Romanian Russian "
+    "Serbian Slovak Slovenian Spanish Swahili Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese "
+    "Welsh"
+).split()
+_NAMING = re.compile(
+    r"^(?:me |us )?(?:an? |the )?(?:picture|image|drawing|photo|illustration|painting|sketch|sound|music)s? "
+    r"(?:of|showing) ",
+    re.IGNORECASE,
+)
+"""What only names the thing to be made, before what it is to show."""
+
+_LANGUAGE = {name.lower(): name for name in _LANGUAGES}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """Something a step may read.
+
+    Attributes:
+        type: of it.
+        sources: one, or several that a plural means together.
+        used: some step reads it.
+        clause: index of the clause it came from; -1 for an attachment.
+    """
+
+    type: str
+    sources: tuple[Source, ...]
+    used: bool = False
+    clause: int = -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A plan on its way, with what it scored so far and why.
+
+    Attributes:
+        steps: in order.
+        values: oldest first.
+        score: higher is better.
+        bridging: ids of steps that no words asked for.
+        taken: literals used, by index.
+        missing: conversions that nothing offers, (from types, to type).
+    """
+
+    steps: tuple[Step, ...] = ()
+    values: tuple[Value, ...] = ()
+    score: float = 0.0
+    bridging: tuple[str, ...] = ()
+    taken: frozenset[int] = frozenset()
+    missing: tuple[str, ...] = ()
+
+
+class Binder:
+    """Feeds steps of one request.
+
+    Args:
+        tools: all there are, by name.
+        parsed: the request.
+        affinity: how well each tool fits the request as a whole, for choosing among bridges.
+    """
+
+    def __init__(self, tools: Mapping[str, Tool], parsed: Parsed, affinity: Mapping[str, float]) -> None:
+        self.tools = tools
+        self.parsed = parsed
+        self.affinity = affinity
+
+    def append(self, draft: Draft, tool: Tool, clause_index: int, window: str) -> Draft:
+        """The draft with a step of a tool, its inputs fed, bridges put in where needed.
+
+        Args:
+            draft: so far.
+            tool: wanted next.
+            clause_index: of the clause that asks for it.
+            window: the words that matched.
+        """
+        clause = self.parsed.clauses[clause_index]
+        inputs: dict[str, tuple[Source, ...]] = {}
+        spent: set[tuple[Source, ...]] = set()
+        for place, port in enumerate(tool.inputs):
+            draft, sources = self._feed(draft, tool, port, place, clause, clause_index, window, spent)
+            if sources:
+                inputs[port.name] = sources
+                spent.add(sources)
+        step = Step(
+            id=f"step{len(draft.steps) + 1}",
+            tool=tool.name,
+            inputs=inputs,
+            parameters=self._parameters(tool, clause),
+        )
+        made = tuple(
+            Value(type=kind, sources=(FromStep(step=step.id),), clause=clause_index)
+            for kind in dict.fromkeys(port.type for port in tool.outputs)
+        )
+        return replace(draft, steps=(*draft.steps, step), values=(*draft.values, *made))
+
+    # -- one input ---------------------------------------------------------------------------
+
+    def _feed(
+        self,
+        draft: Draft,
+        tool: Tool,
+        port: Port,
+        place: int,
+        clause: Clause,
+        clause_index: int,
+        window: str,
+        spent: set[tuple[Source, ...]],
+    ) -> tuple[Draft, tuple[Source, ...]]:
+        literal = self._literal(draft, port.type, clause_index)
+        if literal is not None:
+            index, source = literal
+            return replace(draft, taken=draft.taken | {index}), (source,)
+        side = place > 0 and port.type == TEXT and any(p.type != TEXT for p in tool.inputs[:place])
+        side = side or (port.type == TEXT and port.name != TEXT and place > 0)
+        if side:
+            return self._side_text(draft, clause, clause_index, spent)
+        wanted = self._of_type(draft, port, clause, spent)
+        own_words = self._own_words(clause, window)
+        generates = port.type == TEXT and all(p.type != TEXT for p in tool.outputs) and bool(tool.outputs)
+        refers = bool(set(clause.words) & _REFERENCES) or bool(self._mentioned(clause, _DEFINITE) - {TEXT})
+        if generates and own_words and not (wanted and refers) and not self._bridgeable_mention(draft, clause):
+            return draft, (FromText(text=own_words),)
+        if wanted:
+            return self._use(draft, wanted), tuple(s for value in wanted for s in value.sources)
+        bridged = self._bridge(draft, port.type, clause, clause_index, spent)
+        if bridged is not None:
+            return bridged
+        if port.type == TEXT:
+            text = own_words or self.parsed.request
+            return replace(draft, score=draft.score - (0.0 if generates else 0.4)), (FromText(text=text),)
+        have = ", ".join(dict.fromkeys(v.type for v in draft.values)) or "nothing"
+        missing = f"{tool.name} needs {port.type}, and nothing here makes {port.type} from {have}"
+        return replace(draft, score=draft.score - MISSING_COST, missing=(*draft.missing, missing)), ()
+
+    def _literal(self, draft: Draft, kind: str, clause_index: int) -> tuple[int, Source] | None:
+        """A literal of this clause, or of one that holds nothing else, if it is text or an address."""
+        for index, literal in enumerate(self.parsed.literals):
+            near = literal.clause == clause_index or (
+                literal.clause > clause_index and len(self.parsed.clauses[literal.clause].words) <= 2
+            )
+            if index not in draft.taken and literal.type == kind and near and kind in (TEXT, "url"):
+                return index, FromText(text=literal.text)
+        return None
+
+    def _side_text(
+        self, draft: Draft, clause: Clause, clause_index: int, spent: set[tuple[Source, ...]]
+    ) -> tuple[Draft, tuple[Source, ...]]:
+        """A question or instruction beside the main input: what was said or heard, or the clause itself."""
+        unused = [v for v in draft.values if not v.used and v.sources not in spent]
+        if any(v.type == TEXT for v in unused) and clause_index > 0 and not clause.question:
+            value = [v for v in unused if v.type == TEXT][-1]
+            return self._use(draft, [value]), value.sources
+        if unused and any(v.clause == -1 for v in unused):
+            bridged = self._bridge(draft, TEXT, clause, clause_index, spent)
+            if bridged is not None:
+                return bridged
+        return draft, (FromText(text=self._sentence(clause)),)
+
+    def _of_type(self, draft: Draft, port: Port, clause: Clause, spent: set[tuple[Source, ...]]) -> list[Value]:
+        """The values an input of this type most likely means; several where a list is meant."""
+        fitting = [v for v in draft.values if v.type == port.type and v.sources not in spent]
+        if not fitting:
+            return []
+        unused_given = [v for v in fitting if v.clause == -1 and not v.used]
+        made = [v for v in fitting if v.clause != -1]
+        if port.many and len(made) > 1:
+            unread = [v for v in made if not v.used]
+            return unread or made[-1:]
+        if unused_given and not made:
+            return unused_given if spent == set() or port.many else unused_given[:1]
+        if made:
+            unread = [v for v in made if not v.used]
+            return [(unread or made)[-1]]
+        return fitting[-1:] if not port.many else fitting
+
+    def _use(self, draft: Draft, wanted: Sequence[Value]) -> Draft:
+        cost = REUSE_COST * sum(v.used for v in wanted)
+        values = tuple(replace(v, used=True) if v in wanted else v for v in draft.values)
+        return replace(draft, values=values, score=draft.score - cost)
+
+    # -- bridges -----------------------------------------------------------------------------
+
+    def _bridge(
+        self, draft: Draft, kind: str, clause: Clause, clause_index: int, spent: set[tuple[Source, ...]]
+    ) -> tuple[Draft, tuple[Source, ...]] | None:
+        """Convert what is there into a type: the cheapest path of tools with one input."""
+        mentioned = self._mentioned(clause, _DEFINITE) | self._mentioned(clause, _INDEFINITE)
+        best: tuple[float, tuple[Tool, ...], str] | None = None
+        for start in dict.fromkeys(v.type for v in draft.values if v.sources not in spent and v.type != TEXT):
+            given = [v for v in draft.values if v.type == start and v.sources not in spent]
+            fresh = 0.3 if any(not v.used for v in given) else 0.0
+            for path in self._paths(start, kind):
+                gain = fresh + (0.2 if start in mentioned else 0.0)
+                gain += sum(0.5 * self.affinity.get(t.name, 0.0) - BRIDGE_COST - 0.25 for t in path)
+                if best is None or gain > best[0]:
+                    best = (gain, path, start)
+        if best is None:
+            return None
+        _, path, start = best
+        given = [v for v in draft.values if v.type == start and v.sources not in spent]
+        chosen = [v for v in given if not v.used] or given[-1:]
+        draft = self._use(draft, chosen)
+        sources: tuple[Source, ...] = tuple(s for v in chosen for s in v.sources)
+        for tool in path:
+            step = Step(
+                id=f"step{len(draft.steps) + 1}",
+                tool=tool.name,
+                inputs={tool.inputs[0].name: sources},
+                parameters=self._parameters(tool, clause),
+            )
+            sources = (FromStep(step=step.id),)
+            made = Value(type=tool.outputs[0].type, sources=sources, used=True, clause=clause_index)
+            draft = replace(
+                draft,
+                steps=(*draft.steps, step),
+                values=(*draft.values, made),
+                bridging=(*draft.bridging, step.id),
+                score=draft.score - BRIDGE_COST,
+            )
+        return draft, sources
+
+    def _paths(self, start: str, goal: str) -> Iterator[tuple[Tool, ...]]:
+        """Shortest paths of tools with one input from a type to another, at most three tools."""
+        queue: deque[tuple[str, tuple[Tool, ...]]] = deque([(start, ())])
+        shortest: int | None = None
+        while queue:
+            kind, path = queue.popleft()
+            if shortest is not None and len(path) >= shortest:
+                continue
+            for tool in self.tools.values():
+                if len(tool.inputs) != 1 or len(tool.outputs) != 1 or tool.inputs[0].type != kind:
+                    continue
+                made = tool.outputs[0].type
+                if made == goal:
+                    shortest = len(path) + 1
+                    yield (*path, tool)
+                elif len(path) < 2 and made != kind and all(made != t.inputs[0].type for t in path) and made != TEXT:
+                    queue.append((made, (*path, tool)))
+
+    def _bridgeable_mention(self, draft: Draft, clause: Clause) -> bool:
+        mentioned = self._mentioned(clause, _DEFINITE) - {TEXT}
+        return any(v.type in mentioned for v in draft.values)
+
+    # -- words -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _mentioned(clause: Clause, articles: set[str]) -> set[str]:
+        """Types named after one of these articles, at most two words on."""
+        found = set()
+        for index, word in enumerate(clause.words):
+            if word in articles:
+                near = clause.words[index + 1 : index + 4]
+                found |= {kind for kind, nouns in NOUNS.items() if nouns & set(near)}
+        return found
+
+    def _own_words(self, clause: Clause, window: str) -> str:
+        """What a clause says beside the words that matched: the prompt written in it; empty if nothing."""
+        first = window.split()[0] if window else ""
+        words = list(clause.words)
+        start = words.index(first) + 1 if first in words else 0
+        rest = words[start:]
+        if not any(w not in CONTENT_STOP and w not in _REFERENCES for w in rest):
+            return ""
+        text = self._cased(rest)
+        return _NAMING.sub("", text)
+
+    def _sentence(self, clause: Clause) -> str:
+        """The sentence a clause stands in, as typed."""
+        head = clause.words[: min(3, len(clause.words))]
+        for sentence in re.findall(r"[^.?!]+[.?!]*", self.parsed.request):
+            if all(word in sentence.lower() for word in head):
+                return sentence.strip()
+        return self.parsed.request.strip()
+
+    def _cased(self, words: Sequence[str]) -> str:
+        """Words as they were typed, found again in the request."""
+        pattern = r"\W+".join(re.escape(word) for word in words)
+        found = re.search(pattern, self.parsed.request, re.IGNORECASE)
+        return found[0] if found else " ".join(words)
+
+    def _parameters(self, tool: Tool, clause: Clause) -> dict[str, Any]:
+        """Settings the words name: a language, where the tool has one to choose."""
+        schema = tool.parameters.get("language")
+        if schema is None or "default" in schema:
+            return {}
+        for words in (clause.words, tuple(self.parsed.request.lower().replace("?", " ").replace(".", " ").split())):
+            for word in words:
+                if word.strip(",;:!'\"") in _LANGUAGE:
+                    return {"language": _LANGUAGE[word.strip(",;:!'\"")]}
+        return {}

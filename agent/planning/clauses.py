@@ -1,0 +1,161 @@
+"""A request in pieces: its clauses, and what is written in it word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO
+
+URL = "url"
+
+NOUNS: Mapping[str, frozenset[str]] = {
+    IMAGE: frozenset(
+        (
+            "image images picture pictures photo photos photograph photographs drawing drawings scan scans "
+            "screenshot screenshots poster sign painting sketch illustration illustrations snapshot jpg png "
+            "diagram page receipt"
+        ).split()
+    ),
+    AUDIO: frozenset(
+        (
+            "audio recording recordings memo memos voice sound speech clip podcast message track interview mp3 wav"
+        ).split()
+    ),
+    VIDEO: frozenset(["video", "videos", "film", "movie", "footage", "mp4"]),
+    TEXT: frozenset(
+        [
+            "text",
+            "texts",
+            "sentence",
+            "sentences",
+            "paragraph",
+            "paragraphs",
+            "article",
+            "words",
+            "document",
+            "description",
+        ]
+    ),
+}
+"""Words that name a thing of a modality."""
+
+_EXTENSIONS = {
+    **dict.fromkeys(["jpg", "jpeg", "png", "webp", "gif", "heic", "bmp", "tif", "tiff"], IMAGE),
+    **dict.fromkeys(["wav", "mp3", "m4a", "flac", "ogg", "opus", "aac"], AUDIO),
+    **dict.fromkeys(["mp4", "mov", "mkv", "avi", "webm"], VIDEO),
+    **dict.fromkeys(["txt", "md"], TEXT),
+}
+_URL = re.compile(r"\b(?:https?://|www\.)[^\s'\"<>)]+", re.IGNORECASE)
+_FILE = re.compile(rf"\b[\w-]+\.({'|'.join(_EXTENSIONS)})\b", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"[“\"]([^”\"]+)[”\"]|(?:(?<=\s)|(?<=^)|(?<=[(:]))['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=[\s,.;:!?)]|$)"
+)
+_AFTER_COLON = re.compile(r":\s+(\S.*)$", re.DOTALL)
+_TOKEN = re.compile(r"<\d+>|[\w'’-]+|[^\w\s]")
+_BREAK = {",", ".", ";", ":", "?", "!", "(", ")", "–", "—"}
+_JOIN = {"then", "and", "afterwards", "finally", "next", "before", "after", "but", "while", "also", "plus"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Literal:
+    """Something written word for word in a request: quoted text, a file name or an address.
+
+    Attributes:
+        type: `text`, a modality for a file name, or `url`.
+        text: as written, without its quotes.
+        clause: index of the clause it stands in.
+    """
+
+    type: str
+    text: str
+    clause: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clause:
+    """A stretch of words between breaks.
+
+    Attributes:
+        words: in order, lower case; a literal stands as the noun of its type.
+        text: the words as one string.
+        question: the clause stands in a sentence that ends with a question mark.
+    """
+
+    words: tuple[str, ...]
+    text: str
+    question: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parsed:
+    """A request in pieces.
+
+    Attributes:
+        request: as typed.
+        clauses: in order.
+        literals: in order.
+        content: the request without commands' literals, for prompts made of the request itself.
+    """
+
+    request: str
+    clauses: tuple[Clause, ...]
+    literals: tuple[Literal, ...]
+
+
+def parse(request: str) -> Parsed:
+    """Clauses and literals of a request.
+
+    Args:
+        request: any text.
+    """
+    found: list[tuple[str, str]] = []
+
+    def keep(kind: str, text: str) -> str:
+        found.append((kind, text))
+        return f" <{len(found) - 1}> "
+
+    text = _URL.sub(lambda m: keep(URL, m[0].rstrip(".,;")), request)
+    text = _QUOTED.sub(lambda m: _quoted(m[1] or m[2], keep), text)
+    text = _FILE.sub(lambda m: keep(_EXTENSIONS[m[1].lower()], m[0]), text)
+    text = _AFTER_COLON.sub(lambda m: f": {keep(TEXT, _restored(m[1], found))}", text)
+    clauses: list[Clause] = []
+    literals: list[Literal] = []
+    for sentence in re.findall(r"[^.?!]+[.?!]*", text):
+        question = "?" in sentence
+        for words in _split(_TOKEN.findall(sentence)):
+            shown = []
+            for word in words:
+                if re.fullmatch(r"<\d+>", word):
+                    kind, written = found[int(word[1:-1])]
+                    literals.append(Literal(type=kind, text=written, clause=len(clauses)))
+                    shown.append({URL: "url"}.get(kind, kind))
+                else:
+                    shown.append(word.lower().replace("’", "'"))
+            clauses.append(Clause(words=tuple(shown), text=" ".join(shown), question=question))
+    return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
+
+
+def _quoted(inner: str, keep: Callable[[str, str], str]) -> str:
+    inner = inner.strip()
+    file = _FILE.fullmatch(inner)
+    return keep(_EXTENSIONS[file[1].lower()] if file else TEXT, inner)
+
+
+def _restored(text: str, found: list[tuple[str, str]]) -> str:
+    """A literal's own text, with the marks of literals inside it undone."""
+    return re.sub(r"\s?<(\d+)>\s?", lambda m: found[int(m[1])][1], text).strip()
+
+
+def _split(tokens: list[str]) -> list[list[str]]:
+    clauses: list[list[str]] = [[]]
+    for token in tokens:
+        if token in _BREAK or token.lower() in _JOIN:
+            if clauses[-1]:
+                clauses.append([])
+            if token.lower() in ("before", "after"):
+                clauses[-1].append(token)
+        else:
+            clauses[-1].append(token)
+    return [clause for clause in clauses if clause]

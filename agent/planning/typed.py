@@ -1,0 +1,200 @@
+"""The typed planner: no language model; clauses are matched to tools and a search binds their types.
+
+Nothing here knows a tool by its name: a new tool is planned from its description and types alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import permutations
+
+from hopline.agent.planning.binding import Binder, Draft, Value
+from hopline.agent.planning.check import check
+from hopline.agent.planning.clauses import Clause, Parsed, parse
+from hopline.agent.planning.matching import Match, matcher
+from hopline.agent.planning.plan import FromAttachment, Plan
+from hopline.tools.artifact import TEXT
+from hopline.tools.errors import NoPlan
+from hopline.tools.registry import Registry
+from hopline.tools.spec import Tool
+
+ASKED = 0.46
+"""A match below this asks for nothing."""
+
+SECOND = 0.52
+"""A second tool in the same clause needs this much."""
+
+_BEAM = 16
+_CANDIDATES = 5
+_UNUSED_COST = 0.35
+_REPEAT_COST = 0.8
+_TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
+
+
+def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
+    """The best checked plan of a request.
+
+    Args:
+        request: plain words.
+        registry: what can be called; only declarations are read.
+        attachments: type by handle. File names in the request count as inputs of their type where
+            no attachment has that type.
+
+    Returns:
+        A plan with `why`: clauses, matches, bridging steps, the runner-up and the margin between
+        them. No steps for small talk.
+
+    Raises:
+        NoPlan: an input of the best plan has no producer; names the missing conversion.
+    """
+    parsed = parse(request)
+    tools = {tool.name: tool for tool in registry}
+    match = matcher(tuple((tool.name, tool.description) for tool in registry))
+    found = _adjusted(match.matches(parsed.clauses), parsed, tools)
+    given = _values(parsed, attachments)
+    drafts = _search(parsed, tools, found, given)
+    best = drafts[0]
+    if best.missing:
+        raise NoPlan(f"{best.missing[0]}.", hint="Attach it, or add a tool that does; see: hopline tools")
+    steps = best.steps
+    why = {
+        "clauses": [clause.text for clause in parsed.clauses],
+        "matches": [
+            {"clause": m.clause, "tool": m.tool, "words": m.words, "score": round(m.score, 3)}
+            for m in found
+            if m.score >= ASKED
+        ],
+        "bridging": list(best.bridging),
+        "encoder": match.uses_encoder,
+    }
+    other = next((d for d in drafts[1:] if [s.tool for s in d.steps] != [s.tool for s in steps]), None)
+    if other is not None:
+        why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
+    made = Plan(planner="typed", steps=steps, why=why)
+    handles = dict(attachments) | {
+        source.attachment: v.type for v in given for source in v.sources if isinstance(source, FromAttachment)
+    }
+    return made.model_copy(update={"problems": check(made, registry, handles)})
+
+
+def _values(parsed: Parsed, attachments: Mapping[str, str]) -> tuple[Value, ...]:
+    """Attachments, and file names and addresses in the request that stand for some."""
+    values = [Value(type=kind, sources=(FromAttachment(attachment=handle),)) for handle, kind in attachments.items()]
+    counts = {kind: list(attachments.values()).count(kind) for kind in set(attachments.values())}
+    named: dict[str, int] = {}
+    for literal in parsed.literals:
+        if literal.type in (TEXT,) and not re.search(r"\.\w{2,4}$", literal.text):
+            continue
+        named[literal.type] = named.get(literal.type, 0) + 1
+        if named[literal.type] > counts.get(literal.type, 0):
+            handle = f"{literal.type}{named[literal.type]}"
+            values.append(Value(type=literal.type, sources=(FromAttachment(attachment=handle),)))
+    return tuple(values)
+
+
+def _adjusted(matches: Sequence[Match], parsed: Parsed, tools: Mapping[str, Tool]) -> list[Match]:
+    """Matches with what types say added: a question for a tool that takes one, a thing it takes or makes."""
+    adjusted = []
+    for m in matches:
+        tool = tools[m.tool]
+        clause = parsed.clauses[m.clause]
+        score = m.score
+        if clause.question and any("question" in port.name for port in tool.inputs):
+            score += 0.12
+        adjusted.append(replace(m, score=score + _fit(clause, tool)))
+    return sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
+
+
+def _fit(clause: Clause, tool: Tool) -> float:
+    """How the things a clause names go with what a tool takes and makes."""
+    definite, indefinite = Binder._mentioned(clause, _DEFINITE), Binder._mentioned(clause, _INDEFINITE)
+    takes = {port.type for port in tool.inputs}
+    makes = {port.type for port in tool.outputs}
+    score = 0.0
+    for kind in definite - {TEXT}:
+        score += 0.12 if kind in takes else 0.0
+        score -= 0.3 if kind in makes - takes else 0.0
+    for kind in indefinite - {TEXT}:
+        score += 0.12 if kind in makes else 0.0
+        score -= 0.2 if kind in takes - makes else 0.0
+    return score
+
+
+_DEFINITE = {"the", "this", "that", "these", "those", "my", "your", "our", "its", "both", "each", "all", "two"}
+_INDEFINITE = {"a", "an", "some", "another", "new", "make", "draw", "create", "generate"}
+
+
+def _search(parsed: Parsed, tools: Mapping[str, Tool], found: Sequence[Match], given: tuple[Value, ...]) -> list[Draft]:
+    affinity: dict[str, float] = {}
+    for m in found:
+        affinity[m.tool] = max(affinity.get(m.tool, 0.0), m.score)
+    binder = Binder(tools, parsed, affinity)
+    drafts = [Draft(values=given)]
+    asked = any(m.score >= ASKED for m in found)
+    threshold = ASKED if asked or not given else 0.0
+    for index in _order(parsed):
+        here = [m for m in found if m.clause == index and m.score >= threshold]
+        options = _options(here, threshold, tools, parsed.clauses[index])
+        grown = [_extend(binder, draft, option, index) for draft in drafts for option in options]
+        drafts = sorted(grown, key=lambda d: -d.score)[:_BEAM]
+    ended = [
+        replace(d, score=d.score - _UNUSED_COST * sum(not v.used and v.clause == -1 for v in d.values)) for d in drafts
+    ]
+    return sorted(ended, key=lambda d: (bool(d.missing), -d.score))
+
+
+def _order(parsed: Parsed) -> list[int]:
+    """Indices of clauses in the order in which they are to be done: "... first" and "before ..." turn it."""
+    order = list(range(len(parsed.clauses)))
+    for index, clause in enumerate(parsed.clauses):
+        if index > 0 and clause.words[-1] == "first":
+            order.remove(index)
+            order.insert(order.index(index - 1), index)
+        if clause.words[0] == "before" and index + 1 < len(parsed.clauses):
+            order.remove(index)
+            order.insert(order.index(index + 1) + 1 if index == 0 else len(order), index)
+    return order
+
+
+def _options(
+    matches: Sequence[Match], threshold: float, tools: Mapping[str, Tool], clause: Clause
+) -> list[tuple[Match, ...]]:
+    """What a clause may ask for: nothing, one tool, or two of which the second takes what the first makes."""
+    top = list(matches[:_CANDIDATES])
+    options: list[tuple[Match, ...]] = [(), *((m,) for m in top)]
+    for first, second in permutations(top, 2):
+        made = {port.type for port in tools[first.tool].outputs}
+        chained = bool(tools[second.tool].inputs) and tools[second.tool].inputs[0].type in made
+        apart = not (_span(first, tools, clause) & _span(second, tools, clause))
+        if chained and apart and min(first.score, second.score) >= max(threshold, SECOND):
+            options.append((first, second))
+    return options
+
+
+def _span(match: Match, tools: Mapping[str, Tool], clause: Clause) -> set[int]:
+    """Positions a match speaks for: with a tool that makes things of text, the prompt after it too."""
+    tool = tools[match.tool]
+    generates = any(p.type == TEXT for p in tool.inputs) and all(p.type != TEXT for p in tool.outputs)
+    prompt = bool(set(clause.words[match.start + 1 : match.start + 3]) & {"a", "an", "some", "two", "three", "me"})
+    return set(range(match.start, len(clause.words))) if generates and prompt else match.span
+
+
+def _repeats(before: Draft, after: Draft) -> bool:
+    """The last step does again what an earlier one did."""
+    last = after.steps[-1]
+    return any((s.tool, s.inputs) == (last.tool, last.inputs) for s in before.steps)
+
+
+def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int) -> Draft:
+    clause = binder.parsed.clauses[index]
+    for m in option:
+        times = next((n for words, n in _TIMES.items() if words in clause.text), 1)
+        for turn in range(times):
+            grown = binder.append(draft, binder.tools[m.tool], index, m.words)
+            if turn == 0 and _repeats(draft, grown):
+                grown = replace(grown, score=grown.score - _REPEAT_COST)
+            draft = grown
+        draft = replace(draft, score=draft.score + m.score - ASKED + 0.02)
+    return draft
