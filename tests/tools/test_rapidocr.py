@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from hopline.tools import Artifact, Call, Result
-from hopline.tools.conformance import check_backend
-from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.image_ocr.rapidocr import LEAST_SCORE, RapidOcr, reading_order
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -74,12 +72,6 @@ def test_lines_too_unclear_are_reported_not_passed_on(reader: RapidOcr, monkeypa
     assert result.outputs["text"][0].text == "Clear as day"
     assert len(result.details["skipped"]) == 1
     assert [(loss.kind, loss.before, loss.after) for loss in result.mechanical_losses] == [("skipped", 2, 1)]
-
-
-def test_it_conforms(reader: RapidOcr) -> None:
-    tool = next(tool for tool in STANDARD_TOOLS if tool.name == "image_ocr")
-    sample = Call(inputs={"image": (artifact(page((30, 30, "Hello there"))),)})
-    assert check_backend(RapidOcr(), tool, [sample]) == []
 
 
 def box(left: float, top: float, right: float, bottom: float, text: str = "") -> dict[str, Any]:

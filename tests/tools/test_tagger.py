@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hopline.tools import Artifact, Call
-from hopline.tools.conformance import check_backend
-from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.errors import StoreCorrupt
 from hopline.tools.image_captioning import efficientnet
 from hopline.tools.image_captioning.efficientnet import EfficientNet, prepared
@@ -21,12 +18,11 @@ from PIL import Image, ImageDraw
 
 pytestmark = pytest.mark.models
 
-MEDIA = Path(os.environ.get("HOPLINE_SHARED", Path(__file__).parents[2].parent / "shared")) / "media"
 PHOTOS = [f"photo-{letter}.jpg" for letter in "abcdefg"]
 
 
-def photo(name: str) -> Artifact:
-    return Artifact(data=(MEDIA / name).read_bytes(), modality="image", media_type="image/jpeg")
+def photo(shared: Path, name: str) -> Artifact:
+    return Artifact(data=(shared / "media" / name).read_bytes(), modality="image", media_type="image/jpeg")
 
 
 def jpeg(picture: Image.Image, quality: int = 75, **settings: bytes) -> Artifact:
@@ -56,23 +52,23 @@ def caption(tagger: Tagger, artifact: Artifact) -> str:
         ("photo-g.jpg", "ball."),
     ],
 )
-def test_what_it_knows_is_named(tagger: Tagger, name: str, words: str) -> None:
-    assert words in caption(tagger, photo(name))
+def test_what_it_knows_is_named(tagger: Tagger, shared: Path, name: str, words: str) -> None:
+    assert words in caption(tagger, photo(shared, name))
 
 
 @pytest.mark.parametrize("name", ["photo-d.jpg", "photo-e.jpg"])
-def test_what_it_does_not_know_is_said(tagger: Tagger, name: str) -> None:
-    text = caption(tagger, photo(name))
+def test_what_it_does_not_know_is_said(tagger: Tagger, shared: Path, name: str) -> None:
+    text = caption(tagger, photo(shared, name))
     assert "I am not sure" in text or "I cannot tell" in text
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_no_person_is_ever_claimed_and_nothing_is_taken_from_metadata(tagger: Tagger, name: str) -> None:
-    result = tagger.call(Call(inputs={"image": (photo(name),)}))
+def test_no_person_is_ever_claimed_and_nothing_is_taken_from_metadata(tagger: Tagger, shared: Path, name: str) -> None:
+    result = tagger.call(Call(inputs={"image": (photo(shared, name),)}))
     text = result.outputs["text"][0].text.lower()
     for word in ("person", "man", "woman", "boy", "girl", "player", "people", "groom", "diver"):
         assert word not in text.replace(".", " ").replace(",", " ").split()
-    with Image.open(io.BytesIO(photo(name).data)) as picture:
+    with Image.open(io.BytesIO(photo(shared, name).data)) as picture:
         stripped = jpeg(Image.fromarray(np.asarray(picture.convert("RGB"))), quality=95)
     kept = result.details["labels"][0][0]
     assert tagger.call(Call(inputs={"image": (stripped,)})).details["labels"][0][0] == kept
@@ -80,8 +76,8 @@ def test_no_person_is_ever_claimed_and_nothing_is_taken_from_metadata(tagger: Ta
     assert [loss.kind for loss in result.mechanical_losses] == ["resized"]
 
 
-def test_a_description_in_the_file_is_not_read(tagger: Tagger) -> None:
-    with Image.open(io.BytesIO(photo("photo-b.jpg").data)) as picture:
+def test_a_description_in_the_file_is_not_read(tagger: Tagger, shared: Path) -> None:
+    with Image.open(io.BytesIO(photo(shared, "photo-b.jpg").data)) as picture:
         exif = picture.getexif()
         exif[0x010E] = "A man with a guitar"
         told = jpeg(picture, 95, exif=exif.tobytes(), comment=b"A man with a guitar")
@@ -90,17 +86,12 @@ def test_a_description_in_the_file_is_not_read(tagger: Tagger) -> None:
     assert "guitar" not in text
 
 
-def test_a_turned_photo_is_read_as_the_person_sees_it(tagger: Tagger) -> None:
-    with Image.open(io.BytesIO(photo("photo-a.jpg").data)) as picture:
+def test_a_turned_photo_is_read_as_the_person_sees_it(tagger: Tagger, shared: Path) -> None:
+    with Image.open(io.BytesIO(photo(shared, "photo-a.jpg").data)) as picture:
         exif = Image.Exif()
         exif[0x0112] = 6  # shown after a quarter turn clockwise
         turned = jpeg(picture.rotate(90, expand=True), 95, exif=exif.tobytes())
     assert "a cat" in caption(tagger, turned)
-
-
-def test_it_conforms() -> None:
-    tool = next(tool for tool in STANDARD_TOOLS if tool.name == "image_captioning")
-    assert check_backend(Tagger(), tool, [Call(inputs={"image": (photo("photo-e.jpg"),)})]) == []
 
 
 def test_weights_of_another_digest_are_not_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -180,15 +171,15 @@ def test_articles(noun: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_photos_pass_as_photos(name: str) -> None:
-    with Image.open(MEDIA / name) as picture:
+def test_photos_pass_as_photos(shared: Path, name: str) -> None:
+    with Image.open(shared / "media" / name) as picture:
         assert not look(np.asarray(picture.convert("RGB"))).drawing
 
 
 @pytest.mark.parametrize("name", ["photo-a.jpg", "photo-b.jpg", "photo-e.jpg"])
-def test_a_photo_of_many_colours_is_one_on_a_white_page_too(name: str) -> None:
+def test_a_photo_of_many_colours_is_one_on_a_white_page_too(shared: Path, name: str) -> None:
     page = Image.new("RGB", (512, 512), "white")
-    with Image.open(MEDIA / name) as picture:
+    with Image.open(shared / "media" / name) as picture:
         page.paste(picture.convert("RGB").resize((220, 160)), (100, 120))
     assert not look(np.asarray(page)).drawing
 

@@ -1,0 +1,73 @@
+"""Every backend that comes with hopline passes the published suite, with its real model."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hopline.tools import Artifact, Backend, Call, Tool
+from hopline.tools.conformance import check_backend
+from hopline.tools.declarations import STANDARD_TOOLS
+from hopline.tools.media import encode_png
+from PIL import Image, ImageDraw, ImageFont
+
+pytestmark = pytest.mark.models
+
+OURS = [entry for entry in entry_points(group="hopline.backends") if entry.dist and entry.dist.name == "hopline"]
+
+
+@pytest.mark.parametrize("entry", [pytest.param(entry.value, id=entry.name) for entry in OURS])
+def test_it_conforms(entry: str, shared: Path) -> None:
+    kind: type[Backend] = next(e for e in OURS if e.value == entry).load()
+    tool = next(tool for tool in STANDARD_TOOLS if tool.name == kind.tool)
+    assert check_backend(kind(), tool, [sample(tool, shared)]) == []
+
+
+def sample(tool: Tool, shared: Path) -> Call:
+    """What a person might hand to the tool, small."""
+    made: dict[str, Callable[[], Artifact]] = {
+        "text": lambda: Artifact.from_text("Two red cats sit on a blue boat."),
+        "audio": lambda: Artifact(
+            data=(shared / "media" / "4446-2271-0000.flac").read_bytes(), modality="audio", media_type="audio/flac"
+        ),
+        "image": picture,
+        "video": film,
+    }
+    return Call(inputs={port.name: (made[port.type](),) for port in tool.inputs}, seed=1)
+
+
+@cache
+def picture() -> Artifact:
+    """A flat drawing with words on it: something to see and something to read."""
+    canvas = Image.new("RGB", (320, 240), "#dff0ff")
+    draw = ImageDraw.Draw(canvas)
+    draw.ellipse((40, 60, 140, 160), fill="#d22f27", outline="black", width=4)
+    draw.text((30, 190), "red ball", fill="black", font=ImageFont.load_default(28))
+    return encode_png(np.asarray(canvas))
+
+
+@cache
+def film() -> Artifact:
+    """Two seconds, 64 by 48 pixels, with a tone."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=16_000)
+        for number in range(20):
+            pixels = np.full((48, 64, 3), 12 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels)))
+        tone = (np.sin(np.arange(32_000) / 16_000 * 2 * np.pi * 440) / 4).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux(audio.encode(frame))
+        container.mux(video.encode())
+        container.mux(audio.encode())
+    return Artifact(data=file.getvalue(), modality="video", media_type="video/mp4")
