@@ -7,9 +7,9 @@ and "not read", never "lost" (the hop that lost it needs many sources).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
+from hopline.agent.hops.records import Hop
 from hopline.agent.views.facts_text import SEEN, story
 from hopline.agent.views.icons import icon
 from hopline.agent.views.markup import Html, shortened, tag
@@ -18,7 +18,7 @@ _FOLLOWED = (*SEEN, "altered")
 _LINE, _HEIGHT = 18, 46
 
 
-def facts_svg(loss: Mapping[str, Any]) -> Html:
+def facts_svg(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> Html:
     """The picture: facts grouped by type, each followed from node to node.
 
     Every line is an inline SVG of its own with the whole story in its title, so that it keeps its
@@ -26,13 +26,16 @@ def facts_svg(loss: Mapping[str, Any]) -> Html:
 
     Args:
         loss: plain data of a `hopline.loss/1`.
+        hops: of the run, so that lines follow the data where a run branches; without them each
+            node is taken to come from the one before it.
     """
     nodes, facts = list(loss.get("nodes", ())), list(loss.get("facts", ()))
     if not nodes or not (facts or loss.get("invented")):
         return tag("p", _why_empty(loss), class_="hl-muted")
+    parents = _parents(nodes, hops)
     groups: dict[str, list[Html]] = {}
     for fact in facts:
-        groups.setdefault(str(fact["type"]), []).append(_row(fact, nodes))
+        groups.setdefault(str(fact["type"]), []).append(_row(fact, nodes, parents))
     for fact in loss.get("invented", ()):
         groups.setdefault("not in the source", []).append(_invented_row(fact, nodes))
     shown = [
@@ -61,7 +64,7 @@ def _head(nodes: Sequence[Mapping[str, Any]]) -> Html:
     return tag("div", tag("ol", cells, class_="hl-columns"), class_="hl-fact hl-facts-head")
 
 
-def _row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Html:
+def _row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], parents: Sequence[int]) -> Html:
     label = str(fact["text"])
     names = {str(node["id"]): str(node.get("label") or node["id"]) for node in nodes}
     last = fact.get("last_seen")
@@ -72,7 +75,7 @@ def _row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Html:
     kept = any(node == str(last) and state in SEEN for node, state in final)
     note = tag("span", where, class_="hl-last hl-last-kept" if kept else "hl-last")
     name = tag("div", tag("span", label, class_="hl-fact-name", dir="auto"), became, note, class_="hl-fact-label")
-    return tag("li", name, _track(fact, nodes, f"{label}: {story(fact, nodes)}"), class_="hl-fact")
+    return tag("li", name, _track(fact, nodes, parents, f"{label}: {story(fact, nodes)}"), class_="hl-fact")
 
 
 def _altered(fact: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -83,21 +86,36 @@ def _altered(fact: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(node, to) for to, node in first.items()]
 
 
-def _track(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], said: str) -> Html:
+def _parents(nodes: Sequence[Mapping[str, Any]], hops: Sequence[Hop]) -> list[int]:
+    """Place of the node that each node was made from; -1 for none."""
+    made_by = {hop.id: hop for hop in hops}
+    place_of = {str(node.get("artifact")): place for place, node in enumerate(nodes) if node.get("artifact")}
+    parents = []
+    for place, node in enumerate(nodes):
+        hop = made_by.get(node["hop"]) if node.get("hop") is not None else None
+        read = [place_of.get(ref.id, -1) for refs in hop.inputs.values() for ref in refs] if hop else []
+        earlier = [found for found in read if 0 <= found < place]
+        given = [n for n in range(place) if nodes[n].get("hop") is None]
+        # A hop that read no node read an attachment, whose node may be its reference text.
+        parents.append(earlier[0] if earlier else given[-1] if hop and given else place - 1)
+    return parents
+
+
+def _track(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], parents: Sequence[int], said: str) -> Html:
     states = [fact["states"].get(str(node["id"])) for node in nodes]
-    seen_at = [place for place, state in enumerate(states) if state in _FOLLOWED]
-    furthest = seen_at[-1] if seen_at else -1
     last = next((p for p, node in enumerate(nodes) if node["id"] == fact.get("last_seen")), None)
-    parts = [_guides(len(nodes))]
     known = [place for place, state in enumerate(states) if state is not None]
-    for left, right in pairwise(known):
-        look = _segment(str(states[left]), str(states[right]), right <= furthest)
+    came_from = {place: _nearest(parents[place], states, parents) for place in known}
+    leads_on = _leading_on(known, states, came_from)
+    parts = [_guides(len(nodes))]
+    for place, before in came_from.items():
+        look = _segment(str(states[before]), str(states[place]), place in leads_on) if before >= 0 else ""
         if look:
-            parts.append(_stroke(left, right, len(nodes), look))
+            parts.append(_stroke(before, place, len(nodes), look))
     for place in known:
         x = _x(place, len(nodes))
         if place == last:
-            parts.append(tag("circle", cx=x, cy=_LINE, r=10, class_="hl-ring"))
+            parts.append(tag("circle", cx=x, cy=_LINE, r=11, class_="hl-ring"))
         parts.append(_mark(str(states[place]), x))
         to = (fact.get("altered_to") or {}).get(str(nodes[place]["id"]))
         if to and states[place] == "altered":
@@ -110,9 +128,7 @@ def _invented_row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -
     label = next((str(n.get("label") or n["id"]) for n in nodes if n["id"] == fact.get("first_seen")), "")
     parts = [_guides(len(nodes))]
     if first is not None:
-        x = _x(first, len(nodes))
-        star = tag("path", d="M-7 0H7M0 -7V7M-5 -5L5 5M-5 5L5 -5", class_="hl-star")
-        parts.append(tag("svg", star, x=x, y=_LINE, overflow="visible"))
+        parts.append(_mark("invented", _x(first, len(nodes))))
     said = f"{fact['text']}: not in the source, first seen at {label or 'an unknown place'}"
     note = tag("span", f"{fact['type']}, first seen at {label}" if label else str(fact["type"]), class_="hl-first")
     name = tag("div", tag("span", str(fact["text"]), class_="hl-fact-name", dir="auto"), note, class_="hl-fact-label")
@@ -132,17 +148,40 @@ def _guides(count: int) -> Html:
     return tag("g", lines, class_="hl-guide")
 
 
-def _segment(left: str, right: str, before_last: bool) -> str:
+def _nearest(place: int, states: Sequence[str | None], parents: Sequence[int]) -> int:
+    """The closest node upstream where the fact has a state; -1 for none."""
+    while place >= 0 and states[place] is None:
+        place = parents[place]
+    return place
+
+
+def _leading_on(known: Sequence[int], states: Sequence[str | None], came_from: Mapping[int, int]) -> set[int]:
+    """Places from which the fact is still followed, there or downstream."""
+    found: set[int] = set()
+    for place in reversed(known):
+        if states[place] in _FOLLOWED or place in found:
+            found.update((place, came_from[place]))
+    return found
+
+
+def _segment(left: str, right: str, leads_on: bool) -> str:
     """The look of a line between two nodes; empty for none."""
     if left in _FOLLOWED and right in _FOLLOWED:
         return "altered" if "altered" in (left, right) else "seen"
-    if before_last:
+    if leads_on:
         return "gap"
     return "fading" if left in _FOLLOWED and right in ("not_read", "void") else ""
 
 
 def _stroke(left: int, right: int, count: int, look: str) -> Html:
-    return tag("line", x1=_x(left, count), x2=_x(right, count), y1=_LINE, y2=_LINE, class_=f"hl-line hl-line-{look}")
+    class_ = f"hl-line hl-line-{look}"
+    if right == left + 1:
+        return tag("line", x1=_x(left, count), x2=_x(right, count), y1=_LINE, y2=_LINE, class_=class_)
+    # Past the nodes of another branch: an arc, stretched to the distance between its ends.
+    arc = tag("path", d="M0 15C15 0 85 0 100 15", class_=class_, vector_effect="non-scaling-stroke")
+    width = f"{(right - left) / count * 100:.4g}%"
+    box = {"viewBox": "0 0 100 15", "preserveAspectRatio": "none"}
+    return tag("svg", arc, x=_x(left, count), y=_LINE - 15, width=width, height=15, **box)
 
 
 def _mark(state: str, x: str) -> Html:
@@ -153,6 +192,7 @@ def _mark(state: str, x: str) -> Html:
         "altered": "M0 -8L8 0L0 8L-8 0Z",
         "void": "M-5 -5L5 5M-5 5L5 -5",
         "unscored": "M-5 0H5",
+        "invented": "M-7 0H7M0 -7V7M-5 -5L5 5M-5 5L5 -5",
     }
     if state in shapes:
         shape = tag("path", d=shapes[state], class_=f"hl-mark-{state}")
@@ -167,11 +207,13 @@ def _legend() -> Html:
         ("last seen here", "fading", "seen", True),
         ("altered", "altered", "altered", False),
         ("not read", "", "not_read", False),
-        ("void, its object is not there", "", "void", False),
+        ("void: its object is not there", "", "void", False),
         ("not scored", "", "unscored", False),
+        ("not in the source", "", "invented", False),
     ):
         line = tag("line", x1=14, x2=40, y1=_LINE, y2=_LINE, class_=f"hl-line hl-line-{look}") if look else None
-        circle = tag("circle", cx=14, cy=_LINE, r=10, class_="hl-ring") if ring else None
-        key = tag("svg", line, circle, _mark(state, "14"), width=42, height=36, aria_hidden="true")
+        circle = tag("circle", cx=14, cy=_LINE, r=11, class_="hl-ring") if ring else None
+        width = 42 if look else 28
+        key = tag("svg", line, circle, _mark(state, "14"), width=width, height=36, aria_hidden="true")
         entries.append(tag("li", key, tag("span", words)))
     return tag("ul", entries, class_="hl-legend hl-plain", role="list")

@@ -94,7 +94,7 @@ def readers_list(loss: Mapping[str, Any]) -> Html | None:
             "li",
             f"{node.get('label') or node['id']}: ",
             tag("strong", MODALITY_WORDS.get(str(node.get("modality")), str(node.get("modality")))),
-            f", {node.get('evidence') or 'not read'}",
+            "" if node.get("evidence") in (None, node.get("modality")) else f", {node['evidence']}",
             f" by {node['reader']}" if node.get("reader") else "",
             tag("q", shortened(str(node["text"]), 300)) if node.get("text") else None,
         )

@@ -73,7 +73,7 @@ def run_page(
             _result(run, hops, names, gallery),
             _given(run, gallery),
             _plan(run, hops),
-            _facts(loss),
+            _facts(loss, hops),
             _hops(hops, loss, gallery),
             _probes(probes, names, gallery),
             _calls(calls, names, gallery),
@@ -175,8 +175,7 @@ def _names(hops: Sequence[Hop]) -> dict[int, str]:
 def _result(run: RunRecord, hops: Sequence[Hop], names: Mapping[int, str], gallery: Gallery) -> Section:
     makers = {ref.id: hop for hop in reversed(hops) for ref in hop.output_list}
     shown: list[Html] = []
-    if run.answer:
-        shown.append(tag("p", run.answer, class_="hl-answer", dir="auto"))
+    answer = tag("p", run.answer, class_="hl-answer", dir="auto") if run.answer else None
     # What the last step gave is the answer to the request, so it comes first.
     for number, ref in enumerate(reversed(run.outputs)):
         maker = makers.get(ref.id)
@@ -190,9 +189,9 @@ def _result(run: RunRecord, hops: Sequence[Hop], names: Mapping[int, str], galle
                 class_="hl-output",
             )
         )
-    if not shown:
-        shown.append(tag("p", "Nothing came out.", class_="hl-muted"))
-    return "result", "Result", tag("div", shown, class_="hl-outputs")
+    outputs = tag("div", shown, class_="hl-outputs") if shown else None
+    nothing = None if shown or answer else tag("p", "Nothing came out.", class_="hl-muted")
+    return "result", "Result", tag("div", answer, outputs, nothing)
 
 
 def _given(run: RunRecord, gallery: Gallery) -> Section | None:
@@ -229,7 +228,7 @@ def _plan(run: RunRecord, hops: Sequence[Hop]) -> Section | None:
     return "plan", "Plan", tag("div", content)
 
 
-def _facts(loss: Mapping[str, Any] | None) -> Section | None:
+def _facts(loss: Mapping[str, Any] | None, hops: Sequence[Hop]) -> Section | None:
     if loss is None:
         return None
     summary = facts_summary(loss)
@@ -238,7 +237,7 @@ def _facts(loss: Mapping[str, Any] | None) -> Section | None:
     readers = readers_list(loss)
     content = (
         tag("p", summary, class_="hl-lead") if summary else None,
-        facts_svg(loss),
+        facts_svg(loss, hops),
         tag("details", tag("summary", "The same as a table of words"), facts_table(loss), class_="hl-more")
         if followed
         else None,

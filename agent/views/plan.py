@@ -12,8 +12,10 @@ from hopline.agent.views.markup import Html, shortened, tag
 from hopline.agent.views.plan_graph import Box, Graph, graph
 from hopline.agent.views.words import STATUS_WORDS
 
-_BOX_HEIGHT, _GAP_X, _GAP_Y = 60, 44, 18
-_WIDEST_PICTURE = 1240
+_GAP_X, _GAP_Y = 44, 18
+_WIDEST_PICTURE, _NARROWEST_BOX, _WIDEST_BOX = 1176, 140, 250
+_LETTER = 7.6
+"""Mean width of a letter at 14 px, with room to spare for wide fonts."""
 _ROW, _LANE, _EDGE = 56, 22, 14
 
 
@@ -75,22 +77,34 @@ def _svg(width: float, height: float, name: str, said: str, class_: str, childre
 def _flow(drawn: Graph, name: str, said: str) -> Html | None:
     """None when the picture would be wider than a desktop page."""
     columns, paths = _columns(drawn)
-    letters = max(max(len(box.title), len(box.note) * 0.88) for box in drawn.boxes)
-    box_width = min(max(round(letters * 7.7) + 52, 132), 250)
-    width = len(columns) * box_width + (len(columns) - 1) * _GAP_X + 4
-    if width > _WIDEST_PICTURE:
+    room = (_WIDEST_PICTURE - (len(columns) - 1) * _GAP_X) // len(columns)
+    if room < _NARROWEST_BOX:
         return None
+    letters = max(max(len(box.title), len(box.note) * 0.88) for box in drawn.boxes)
+    width = min(max(round(letters * _LETTER) + 52, _NARROWEST_BOX), _WIDEST_BOX, room)
+    titles = {box.key: _wrapped(box.title, int((width - 48) / _LETTER)) for box in drawn.boxes}
+    height = 60 if all(len(lines) == 1 for lines in titles.values()) else 76
     tallest = max(len(column) for column in columns)
-    height = tallest * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y + 4
     at: dict[str, tuple[float, float]] = {}
     for number, column in enumerate(columns):
-        above = (tallest - len(column)) * (_BOX_HEIGHT + _GAP_Y) / 2
+        above = (tallest - len(column)) * (height + _GAP_Y) / 2
         for place, key in enumerate(column):
-            at[key] = (2 + number * (box_width + _GAP_X), 2 + above + place * (_BOX_HEIGHT + _GAP_Y))
+            at[key] = (2 + number * (width + _GAP_X), 2 + above + place * (height + _GAP_Y))
     boxes = {box.key: box for box in drawn.boxes}
-    lines = [_bend(path, at, box_width, boxes) for path in paths]
-    drawn_boxes = [_box(boxes[key], *at[key], box_width) for column in columns for key in column if key in boxes]
-    return _svg(width, height, name, said, "hl-plan-wide", [*lines, *drawn_boxes])
+    lines = [_bend(path, at, width, height, boxes) for path in paths]
+    drawn_boxes = [_box(box, titles[box.key], *at[box.key], width, height) for box in drawn.boxes]
+    whole = len(columns) * (width + _GAP_X) - _GAP_X + 4
+    return _svg(whole, tallest * (height + _GAP_Y) - _GAP_Y + 4, name, said, "hl-plan-wide", [*lines, *drawn_boxes])
+
+
+def _wrapped(title: str, letters: int) -> list[str]:
+    """The title on one line or two."""
+    if len(title) <= letters:
+        return [title]
+    first, *rest = title.split()
+    while rest and len(first) + 1 + len(rest[0]) <= letters:
+        first = f"{first} {rest.pop(0)}"
+    return [shortened(line, letters) for line in (first, " ".join(rest)) if line]
 
 
 def _columns(drawn: Graph) -> tuple[list[list[str]], list[list[str]]]:
@@ -119,14 +133,15 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _bend(path: Sequence[str], at: Mapping[str, tuple[float, float]], width: float, boxes: Mapping[str, Box]) -> Html:
-    middle = _BOX_HEIGHT / 2
+def _bend(
+    path: Sequence[str], at: Mapping[str, tuple[float, float]], width: float, height: float, boxes: Mapping[str, Box]
+) -> Html:
     x, y = at[path[0]]
-    line = f"M{x + width:g} {y + middle:g}"
-    x, y = x + width, y + middle
+    x, y = x + width, y + height / 2
+    line = f"M{x:g} {y:g}"
     for key in path[1:]:
         left, top = at[key]
-        end_x, end_y = left - (_EDGE / 2 if key in boxes else 0), top + middle
+        end_x, end_y = left - (_EDGE / 2 if key in boxes else 0), top + height / 2
         half = (end_x - x) / 2
         line += f"C{x + half:g} {y:g} {end_x - half:g} {end_y:g} {end_x:g} {end_y:g}"
         x, y = end_x, end_y
@@ -137,13 +152,17 @@ def _bend(path: Sequence[str], at: Mapping[str, tuple[float, float]], width: flo
     return tag("g", tag("path", d=line), tag("path", d=head), class_="hl-edge")
 
 
-def _box(box: Box, x: float, y: float, width: float) -> Html:
-    room = (width - 48) / 7.4
+def _box(box: Box, title: Sequence[str], x: float, y: float, width: float, height: float) -> Html:
+    top = y + height / 2 - 4 - 8 * (len(title) - 1)
+    lines = [
+        tag("text", words, x=x + 38, y=top + 16 * number, class_="hl-box-title") for number, words in enumerate(title)
+    ]
+    note = shortened(box.note, int((width - 48) / _LETTER * 1.12))
     parts = (
-        tag("rect", x=x, y=y, width=width, height=_BOX_HEIGHT, rx=10),
-        icon_path(box.modality or "other", x + 12, y + 22) if box.modality else None,
-        tag("text", shortened(box.title, int(room)), x=x + 38, y=y + 26, class_="hl-box-title"),
-        tag("text", shortened(box.note, int(room * 1.12)), x=x + 38, y=y + 44, class_="hl-box-note"),
+        tag("rect", x=x, y=y, width=width, height=height, rx=10),
+        icon_path(box.modality, x + 12, y + height / 2 - 8) if box.modality else None,
+        *lines,
+        tag("text", note, x=x + 38, y=top + 16 * len(title) + 2, class_="hl-box-note"),
         tag("title", f"{box.title}: {box.note}"),
     )
     return _linked(box, parts)

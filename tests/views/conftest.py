@@ -7,6 +7,7 @@ import io
 import math
 import struct
 import wave
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,6 @@ from hopline.agent.hops.records import (
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import MechanicalLoss
 from hopline.tools.errors import NotFound
-from PIL import Image, ImageDraw
 
 SPOKEN = "Two red birds sit on a green tree in Berlin. There are 3 clouds and no dogs."
 HEARD = "Two red birds sit on a green tree in Berlin. There are free clouds and no dogs."
@@ -75,18 +75,33 @@ def wav(duration_s: float, pitch_hz: float = 220.0, sample_rate_hz: int = 8000) 
 
 
 def picture() -> bytes:
-    """A small scene as PNG: two red birds, a green tree, a cloud."""
-    image = Image.new("RGB", (256, 256), "#bfe3f5")
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 190, 256, 256), fill="#9ccc65")
-    draw.rectangle((118, 120, 138, 200), fill="#6d4c41")
-    draw.ellipse((70, 40, 186, 140), fill="#388e3c")
-    for x in (92, 142):
-        draw.ellipse((x, 70, x + 26, 90), fill="#d32f2f", outline="#000000")
-    draw.ellipse((16, 20, 66, 44), fill="#ffffff", outline="#000000")
-    held = io.BytesIO()
-    image.save(held, "PNG")
-    return held.getvalue()
+    """A small scene as PNG, 128 by 128: two red birds, a green tree, a cloud.
+
+    Written by hand and not compressed, so that its bytes, and with them the golden page, are the
+    same under every version of every library.
+    """
+    rows = b"".join(b"\0" + b"".join(_colour(x, y) for x in range(128)) for y in range(128))
+    stored = b"\x78\x01\x01" + struct.pack("<HH", len(rows), len(rows) ^ 0xFFFF) + rows
+    stored += struct.pack(">I", zlib.adler32(rows))
+    header = struct.pack(">IIBBBBB", 128, 128, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", stored), (b"IEND", b""))
+    written = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def _colour(x: int, y: int) -> bytes:
+    shapes = (
+        (48, 42, 7, 5, "d32f2f"),
+        (80, 42, 7, 5, "d32f2f"),
+        (64, 44, 30, 26, "388e3c"),
+        (22, 16, 13, 7, "ffffff"),
+    )
+    for across, down, half_width, half_height, colour in shapes:
+        if ((x - across) / half_width) ** 2 + ((y - down) / half_height) ** 2 <= 1:
+            return bytes.fromhex(colour)
+    if 58 <= x < 70 and 60 <= y < 104:
+        return bytes.fromhex("6d4c41")
+    return bytes.fromhex("9ccc65" if y >= 96 else "bfe3f5")
 
 
 @pytest.fixture

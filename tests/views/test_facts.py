@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hopline.agent.hops.records import ArtifactRef, Hop
 from hopline.agent.views.facts import facts_svg
 from hopline.agent.views.facts_text import facts_summary, facts_table, story
 
@@ -52,7 +53,7 @@ def test_lines_follow_a_fact_while_it_is_seen(states: tuple[str, ...], last: str
 def test_each_state_has_a_mark_of_its_own_shape_and_one_ring_where_it_was_last_seen() -> None:
     drawn = track(loss_of("seen", "altered", "not_read", "void", altered_to={"n1": "2"}, last="n1"))
     assert re.findall(r"hl-mark-([\w-]+)", drawn) == ["seen", "altered", "not-read", "void"]
-    assert re.findall(r'cx="([\d.]+)%" cy="18" r="10"', drawn) == ["37.5"]
+    assert re.findall(r'cx="([\d.]+)%" cy="18" r="11"', drawn) == ["37.5"]
     assert ">2</text>" in drawn
 
 
@@ -113,3 +114,19 @@ def test_nothing_to_follow_is_said() -> None:
     assert "no text to compare with" in facts_svg({"nodes": NODES, "facts": [], "invented": []})
     assert "Not measured yet." in facts_svg({})
     assert facts_summary({}) == ""
+
+
+def test_where_a_run_branches_lines_follow_the_data() -> None:
+    refs = [ArtifactRef(id=f"a{n}", modality="text", media_type="text/plain", size_bytes=1) for n in range(4)]
+    # n0 feeds n1, n1 feeds both n2 and n3.
+    feeding = {1: 0, 2: 1, 3: 1}
+    hops = [
+        Hop(id=n, run="r", step=f"step{n}", tool="t", backend="t:b", inputs={"text": (refs[before],)})
+        for n, before in feeding.items()
+    ]
+    loss = loss_of("seen", "seen", "not_read", "seen", last="n3")
+    loss["nodes"] = [{**NODES[n], "hop": n or None, "artifact": f"a{n}"} for n in range(4)]
+    drawn = facts_svg(loss, hops).partition("hl-facts")[2]
+    assert re.findall(r"hl-line-(\w+)", drawn) == ["seen", "fading", "seen"]
+    (arc,) = re.findall(r'<svg x="([\d.]+)%" y="3" width="([\d.]+)%"', drawn)
+    assert arc == ("37.5", "50")

@@ -23,6 +23,7 @@ from hopline.agent.hops.records import (
     run_from_json,
     to_json,
 )
+from hopline.agent.views.frame import page_frame
 from hopline.agent.views.page import run_page, stylesheet
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def test_hostile_ids_and_handles_stay_text(sample: Sample, breakout: str) -> Non
         loss["facts"] = [{"type": word, "text": word, "states": {word: word}, "last_seen": word, "altered_to": {}}]
         return page_of(sample, run=run, hops=hops, loss=loss)
 
-    assert structure(page_with(breakout)).shape == structure(page_with("x" * len(breakout))).shape
+    assert structure(page_with(breakout)).shape == structure(page_with(re.sub(r"\S", "x", breakout))).shape
 
 
 def test_hostile_text_of_a_tool_is_shown_as_text(sample: Sample) -> None:
@@ -294,6 +295,20 @@ def test_long_text_is_folded_and_cut_only_with_a_word_about_it(sample: Sample) -
     folded = page_of(sample, run=replace(sample.run, request=request))
     assert "The whole request" in folded
     assert request in folded
+
+
+def test_a_frame_holds_the_page_unchanged_and_may_run_nothing(sample: Sample) -> None:
+    page = page_of(sample)
+    frames: list[dict[str, str | None]] = []
+
+    class Frames(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert tag == "iframe"
+            frames.append(dict(attrs))
+
+    Frames().feed(page_frame(page))
+    assert [frame["srcdoc"] for frame in frames] == [page]
+    assert frames[0]["sandbox"] is None
 
 
 # -- media ------------------------------------------------------------------------------------------
