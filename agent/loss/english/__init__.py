@@ -1,0 +1,1 @@
+"""Reading English text for facts: words, numerals, dates, names, phrases."""

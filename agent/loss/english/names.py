@@ -1,0 +1,259 @@
+"""Proper names, by capitals where they can be trusted, else by lexicon, titles and unknown words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hopline.agent.loss.english.tokens import Token, casing
+from hopline.agent.loss.english.words import FUNCTION_WORDS, codes, function_class
+
+TITLES = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "mister",
+        "missus",
+        "dr",
+        "doctor",
+        "professor",
+        "prof",
+        "sir",
+        "lady",
+        "lord",
+        "king",
+        "queen",
+        "prince",
+        "princess",
+        "president",
+        "captain",
+        "capt",
+        "general",
+        "colonel",
+        "major",
+        "sergeant",
+        "lieutenant",
+        "uncle",
+        "aunt",
+        "saint",
+        "st",
+        "judge",
+        "senator",
+        "pope",
+        "emperor",
+        "madame",
+        "monsieur",
+        "count",
+        "countess",
+        "duke",
+        "father",
+        "brother",
+        "sister",
+    ]
+)
+_NOT_ALONE = TITLES - {"saint", "st"}
+_CALLED = frozenset(["named", "called"])
+_SAID = frozenset(
+    [
+        "im",
+        "hes",
+        "shes",
+        "its",
+        "ive",
+        "dont",
+        "doesnt",
+        "didnt",
+        "cant",
+        "wont",
+        "ok",
+        "okay",
+        "oh",
+        "hi",
+        "hello",
+        "hey",
+        "yeah",
+        "uh",
+        "um",
+        "hm",
+        "please",
+        "thanks",
+    ]
+)
+_LINKS = frozenset(["of", "the", "de", "la", "von", "van", "der", "del", "di", "da"])
+_CLOSED = frozenset().union(*FUNCTION_WORDS.values())
+_CALENDAR = frozenset(
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "christmas",
+        "easter",
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Name:
+    """A proper name: token indices, and its value in lower case without title."""
+
+    value: str
+    start: int
+    end: int
+
+
+def names(tokens: Sequence[Token], taken: set[int]) -> list[Name]:
+    """Names of the text in order.
+
+    Args:
+        tokens: of one text.
+        taken: indices that numbers and dates hold.
+    """
+    cased = casing(list(tokens)) == "cased"
+    found: list[Name] = []
+    i = 0
+    while i < len(tokens):
+        end = _run(tokens, taken, i, cased=cased)
+        if end == i:
+            i += 1
+            continue
+        start = i
+        while start < end and tokens[start].lower in TITLES and end - start > 1:
+            start += 1
+            start += start < end and tokens[start].text == "."
+        words = [t.lower for t in tokens[start:end] if t.kind == "word"]
+        if words:
+            found.append(Name(value=" ".join(words), start=start, end=end))
+        i = end
+    return found
+
+
+def _run(tokens: Sequence[Token], taken: set[int], i: int, *, cased: bool) -> int:
+    """Index after the longest name that starts at i; i when none does."""
+    starts = _capital(tokens, taken, i) if cased else _likely(tokens, taken, i)
+    if not starts:
+        return i
+    j = i + 1
+    if tokens[i].lower in TITLES and j < len(tokens) and tokens[j].text == ".":
+        j += 1
+    while j < len(tokens):
+        if _continues(tokens, taken, j, cased=cased) or (
+            tokens[j].text == "." and len(tokens[j - 1].text) == 1 and tokens[j].kind == "mark"
+        ):
+            j += 1
+        elif cased and tokens[j].lower in _LINKS:
+            k = j + 1
+            while k < len(tokens) and tokens[k].lower in _LINKS:
+                k += 1
+            if k < len(tokens) and _continues(tokens, taken, k, cased=True) and tokens[j].lower != "the":
+                j = k + 1
+            else:
+                break
+        else:
+            break
+    if tokens[i].lower in _NOT_ALONE and all(t.lower in TITLES or t.kind != "word" for t in tokens[i:j]):
+        return i
+    return j
+
+
+def _continues(tokens: Sequence[Token], taken: set[int], j: int, *, cased: bool) -> bool:
+    token = tokens[j]
+    if token.kind != "word" or j in taken or token.first:
+        return False
+    if cased:
+        return token.text[0].isupper() and token.lower != "i" and token.lower not in _CALENDAR
+    what = codes(token.lower)
+    return (
+        not function_class(token.lower)
+        and token.lower not in _SAID
+        and ((what == "" and tokens[j - 1].lower in TITLES) or (bool(what) and what[0] in "pf") or _strange(tokens, j))
+    )
+
+
+def _capital(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
+    token = tokens[i]
+    if token.kind != "word" or i in taken or not token.text[0].isupper() or token.lower in ("i", "o", "oh"):
+        return False
+    if token.lower in _CALENDAR or token.lower.startswith(("i'", "i’")):
+        return False
+    what = codes(token.lower)
+    if token.first or _opens_quote(tokens, i):
+        if token.lower in _CLOSED:
+            return False
+        following = tokens[i + 1] if i + 1 < len(tokens) else None
+        if following and following.text == "." and token.lower in TITLES and i + 2 < len(tokens):
+            following = tokens[i + 2]
+        next_capital = (
+            following is not None
+            and following.kind == "word"
+            and following.text[0].isupper()
+            and following.lower not in ("i", *_CALENDAR)
+            and not following.first
+        )
+        if token.lower in TITLES:
+            return next_capital
+        if what[:1] in ("p", "f") or what == "":
+            return True
+        return next_capital and (not what or what[0] not in "jv" or "p" in what or "f" in what)
+    if "j" in what and what[0] == "j" and ("p" in what or what == "j"):
+        # Nationalities (`an American car`) are adjectives unless the name goes on.
+        return _continues(tokens, taken, i + 1, cased=True) if i + 1 < len(tokens) else False
+    return True
+
+
+def _opens_quote(tokens: Sequence[Token], i: int) -> bool:
+    return i > 0 and tokens[i - 1].text in "\"“'‘(" and tokens[i - 1].kind == "mark"
+
+
+def _likely(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
+    token = tokens[i]
+    if token.kind != "word" or i in taken or function_class(token.lower) or len(token.text) < 2:
+        return False
+    if token.lower in _SAID or token.lower in _CALENDAR:
+        return False
+    before = tokens[i - 1].lower if i and tokens[i - 1].kind in ("word", "number", "possessive") else ""
+    what = codes(token.lower)
+    if token.lower in TITLES and i + 1 < len(tokens):
+        return _continues(tokens, taken, i + 1, cased=False) and before not in ("a", "an")
+    if before in TITLES and before not in ("count", "major", "general", "judge") and i > 1:
+        return what == "" or "p" in what or "f" in what
+    if before in _CALLED:
+        return True
+    if what and what[0] in "pf":
+        return before not in ("a", "an", "two", "three", "these", "those")
+    return _strange(tokens, i)
+
+
+def _strange(tokens: Sequence[Token], i: int) -> bool:
+    """A word that is no English word and does not stand where a common noun stands."""
+    word = tokens[i].lower
+    if codes(word) or len(word) < 3 or function_class(word) or word in _SAID or "'" in word:
+        return False
+    if not word.isascii():
+        return False
+    before = tokens[i - 1] if i else None
+    if before is None or before.kind == "stop":
+        return True
+    if before.kind == "number" or before.text == "-":
+        return False
+    kind = function_class(before.lower)
+    if kind == "determiner" or before.kind == "possessive":
+        return False
+    return not (codes(before.lower)[:1] == "j" or before.lower in ("one", "two", "three", "four", "five", "six"))

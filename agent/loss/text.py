@@ -1,0 +1,197 @@
+"""The field's usual numbers between two texts: WER, MER, CER, chrF, encoder cosine.
+
+They are diagnostics beside the facts, not the loss: a mean of them has no unit and no floor.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
+from typing import Protocol
+
+from hopline.agent.loss.english.numerals import numerals
+from hopline.agent.loss.english.tokens import tokenize
+from hopline.agent.loss.score import Score, Signature, Unscored
+
+NORMALISER = "hopline-1"
+"""NFKC, lower case, numbers in words to digits, all marks but apostrophes inside words to spaces,
+hyphens too, `mr` and `mrs` and `dr` spelled out, white space to one space."""
+
+_ABBREVIATIONS = {"mr": "mister", "mrs": "missus", "dr": "doctor", "okay": "ok"}
+_EXTRA = "install hopline[loss]"
+LONGEST_WORDS = 20_000
+"""Texts beyond this many words are not aligned: the edit distance grows with the product of the lengths."""
+
+
+class Encoder(Protocol):
+    """Sentences to vectors; `hopline.tools.encoder` has one."""
+
+    @property
+    def id(self) -> str:
+        """Name and version, for signatures."""
+
+    def encode(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """One vector a text, shape (len(texts), d)."""
+
+
+class TextMetric(Protocol):
+    """A number between a reference and an output; an entry point of group `hopline.metrics`."""
+
+    @property
+    def name(self) -> str:
+        """Short name, `wer`."""
+
+    def __call__(self, reference: str, output: str) -> Score | Unscored:
+        """Score one pair. Never raises on text."""
+
+
+def normalise(text: str) -> str:
+    """The form in which words are compared; see `NORMALISER`."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    tokens = tokenize(text)
+    parts: list[str] = []
+    at = {n.start: n for n in numerals(tokens) if not n.ordinal and n.value != "1"}
+    i = 0
+    while i < len(tokens):
+        if i in at:
+            parts.append(at[i].value)
+            i = at[i].end
+            continue
+        token = tokens[i]
+        if token.kind == "possessive" and parts:
+            parts[-1] += "'s"
+        elif token.kind in ("word", "number"):
+            word = re.sub(r"[^\w']", " ", token.lower if token.kind == "number" else token.text)
+            parts.append(_ABBREVIATIONS.get(word, word) + ("" if not token.ordinal else "th"))
+        i += 1
+    return " ".join(" ".join(parts).split())
+
+
+def signature(metric: str, library: str, **settings: str) -> Signature:
+    """A signature with the version of the library that did the work."""
+    return Signature(
+        metric=metric, settings={"normaliser": NORMALISER, **settings}, version=f"{library} {_version(library)}"
+    )
+
+
+@cache
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+class WordErrors:
+    """WER and MER: substitutions, deletions and insertions of words.
+
+    WER divides by the words of the reference and can pass 1; MER divides by all aligned words and
+    cannot, so it stands beside it. With an empty reference WER is undefined; MER is 0 for an
+    empty output and 1 for any other.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, reference: str, output: str) -> Score | Unscored:
+        """Score one pair, in [0, 1] for `mer`, at least 0 for `wer`."""
+        made = signature(self.name, "jiwer")
+        try:
+            import jiwer
+        except ImportError:
+            return Unscored(reason=f"jiwer is not installed; {_EXTRA}", signature=made)
+        said, heard = normalise(reference), normalise(output)
+        if not said:
+            if not heard:
+                return Score(value=0.0, signature=made)
+            if self.name == "mer":
+                return Score(value=1.0, signature=made)
+            return Unscored(reason="the reference has no words", signature=made)
+        if max(said.count(" "), heard.count(" ")) >= LONGEST_WORDS:
+            return Unscored(reason=f"more than {LONGEST_WORDS} words", signature=made)
+        counts = jiwer.process_words(said, heard)
+        return Score(value=float(counts.wer if self.name == "wer" else counts.mer), signature=made)
+
+
+class CharacterErrors:
+    """CER: edits of characters by the characters of the reference, after the same normaliser."""
+
+    name = "cer"
+
+    def __call__(self, reference: str, output: str) -> Score | Unscored:
+        """Score one pair, at least 0."""
+        made = signature(self.name, "jiwer")
+        try:
+            import jiwer
+        except ImportError:
+            return Unscored(reason=f"jiwer is not installed; {_EXTRA}", signature=made)
+        said, heard = normalise(reference), normalise(output)
+        if not said:
+            return (
+                Score(value=0.0, signature=made)
+                if not heard
+                else Unscored(reason="the reference has no words", signature=made)
+            )
+        if max(len(said), len(heard)) > 5 * LONGEST_WORDS:
+            return Unscored(reason=f"more than {5 * LONGEST_WORDS} characters", signature=made)
+        return Score(value=float(jiwer.process_characters(said, heard).cer), signature=made)
+
+
+class ChrF:
+    """chrF2 of sacrebleu in [0, 100], on the texts as they are but for case and white space."""
+
+    name = "chrf"
+
+    def __call__(self, reference: str, output: str) -> Score | Unscored:
+        """Score one pair, 0 to 100."""
+        made = signature(self.name, "sacrebleu", normaliser="lower", order="6", beta="2", eff="yes")
+        try:
+            from sacrebleu.metrics.chrf import CHRF
+        except ImportError:
+            return Unscored(reason=f"sacrebleu is not installed; {_EXTRA}", signature=made)
+        said, heard = " ".join(reference.lower().split()), " ".join(output.lower().split())
+        if not said:
+            return Unscored(reason="the reference is empty", signature=made)
+        return Score(value=float(CHRF().sentence_score(heard, [said]).score), signature=made)
+
+
+class Cosine:
+    """Cosine between the encoder's vectors of two texts, in [-1, 1]."""
+
+    name = "cosine"
+
+    def __init__(self, encoder: Encoder | None, reason: str = "no encoder was given") -> None:
+        self.encoder = encoder
+        self.reason = reason
+
+    def __call__(self, reference: str, output: str) -> Score | Unscored:
+        """Score one pair."""
+        if self.encoder is None:
+            return Unscored(reason=self.reason, signature=Signature(metric=self.name))
+        made = Signature(metric=self.name, settings={"encoder": self.encoder.id})
+        if not reference.strip() or not output.strip():
+            return Unscored(reason="a text is empty", signature=made)
+        one, two = (tuple(map(float, v)) for v in self.encoder.encode([reference, output]))
+        norm = (sum(a * a for a in one) * sum(b * b for b in two)) ** 0.5
+        if norm == 0:
+            return Unscored(reason="a vector is zero", signature=made)
+        return Score(value=sum(a * b for a, b in zip(one, two, strict=True)) / norm, signature=made)
+
+
+WER = WordErrors("wer")
+MER = WordErrors("mer")
+CER = CharacterErrors()
+CHRF = ChrF()
+
+
+def text_metrics(encoder: Encoder | None = None, reason: str = "no encoder was given") -> list[TextMetric]:
+    """WER, MER, CER, chrF and cosine, in this order.
+
+    Args:
+        encoder: for the cosine; without one it is Unscored.
+        reason: why there is no encoder.
+    """
+    return [WER, MER, CER, CHRF, Cosine(encoder, reason)]
