@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hopline.tools import Artifact, Call, Result
+from hopline.tools.errors import InputRefused
 from hopline.tools.image_ocr.rapidocr import LEAST_SCORE, RapidOcr, reading_order
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -72,6 +73,17 @@ def test_lines_too_unclear_are_reported_not_passed_on(reader: RapidOcr, monkeypa
     assert result.outputs["text"][0].text == "Clear as day"
     assert len(result.details["skipped"]) == 1
     assert [(loss.kind, loss.before, loss.after) for loss in result.mechanical_losses] == [("skipped", 2, 1)]
+
+
+@pytest.mark.parametrize("size", [(5000, 1), (1, 3000), (20_000, 30)])
+def test_a_strip_too_narrow_for_text_is_refused(reader: RapidOcr, size: tuple[int, int]) -> None:
+    with pytest.raises(InputRefused, match="too narrow"):
+        read(reader, page(size=size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 100), (2000, 20), (4000, 36)])
+def test_odd_sizes_are_read(reader: RapidOcr, size: tuple[int, int]) -> None:
+    assert read(reader, page(size=size)).outputs["text"][0].text == ""
 
 
 def box(left: float, top: float, right: float, bottom: float, text: str = "") -> dict[str, Any]:

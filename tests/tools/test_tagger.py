@@ -138,6 +138,7 @@ def one(name: str, probability: float, family: str = "", family_probability: flo
         (one("rugby ball", 0.7, "ball", 0.9), one("ox", 0.1), "This photo probably shows a rugby ball."),
         (one("Beagle", 0.3, "dog", 0.7), one("ox", 0.1), "This photo probably shows a dog, perhaps a Beagle."),
         (one("Beagle", 0.1, "dog", 0.3), one("ox", 0.1), "This photo may show a dog; I am not sure."),
+        (one("Beagle", 0.04, "dog", 0.3), one("ox", 0.04), "I cannot tell what this photo shows."),
         (one("abacus", 0.3), one("ox", 0.2), "This photo may show an abacus or an ox; I am not sure."),
         (one("jeans", 0.4), one("ox", 0.1), "This photo may show jeans; I am not sure."),
         (one("ox", 0.19), one("zebra", 0.1), "I cannot tell what this photo shows."),

@@ -25,6 +25,8 @@ SURE = 0.5
 """Probability from which a thing is said to be there, probably."""
 MAYBE = 0.2
 """Probability from which it is named as a possibility."""
+HINT = 0.05
+"""Probability that one member of a family needs for it: over 59 birds and 118 dogs, noise adds up."""
 
 
 class Tagger(Backend):
@@ -153,7 +155,7 @@ def worded(seen: Sequence[Sighting]) -> tuple[str, float]:
         return f"This photo probably shows {thing}.", best.probability
     if best.family_probability >= SURE:
         return f"This photo probably shows {family}, perhaps {thing}.", best.family_probability
-    if best.family and best.family_probability >= MAYBE:
+    if best.family and best.family_probability >= MAYBE and best.probability >= HINT:
         return f"This photo may show {family}; I am not sure.", best.family_probability
     if best.probability >= MAYBE:
         other = f" or {with_article(second.name)}" if second.probability >= best.probability / 2 else ""

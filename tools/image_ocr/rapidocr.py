@@ -9,7 +9,7 @@ from typing import Any
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
-from hopline.tools.errors import BackendFailed, HoplineError, MissingExtra, MissingModel
+from hopline.tools.errors import BackendFailed, InputRefused, MissingExtra, MissingModel
 from hopline.tools.home import limits
 
 LONGEST_SIDE = 2000
@@ -17,6 +17,8 @@ LONGEST_SIDE = 2000
 LEAST_SCORE = 0.5
 """Mean character probability under which a line is left out. RapidOCR's default."""
 
+_THINNEST = 17
+"""Pixels that the shorter side must keep when the longer has `LONGEST_SIDE`; RapidOCR fails below."""
 _FILES = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
@@ -83,12 +85,16 @@ class RapidOcr(Backend):
         self.load()
         call.progress(0.0, "reading the text")
         pixels, losses = decode_image(call.one("image"))
+        shortest, longest = sorted(pixels.shape[:2])
+        if shortest * LONGEST_SIDE < longest * _THINNEST:
+            raise InputRefused(
+                f"the picture is too narrow to read text in ({pixels.shape[1]} × {pixels.shape[0]} pixels).",
+                hint="Cut it into parts.",
+            )
         try:
             found = self._engine(pixels[:, :, ::-1])  # it wants blue first
-        except HoplineError:
-            raise
         except Exception as error:
-            raise BackendFailed(f"RapidOCR failed: {error}.") from error
+            raise BackendFailed(f"RapidOCR failed: {error!r}.") from error
         lines = [
             {
                 "text": text.strip(),
