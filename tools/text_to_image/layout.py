@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hopline.tools.text_to_image.scene import Scene
@@ -64,8 +64,10 @@ def place(scene: Scene) -> tuple[Box, ...]:
         left = lefts[x] + (widths[x] - width) / 2
         top = tops[y] + (heights[y] - height)  # things stand on the ground of their row
         step = sides[g] * (1 + ITEM_GAP)
-        for item in range(scene.groups[g].count):
-            boxes.append(Box(group=g, x=left + (item % across) * step, y=top + (item // across) * step, side=sides[g]))
+        boxes += [
+            Box(group=g, x=left + (item % across) * step, y=top + (item // across) * step, side=sides[g])
+            for item in range(scene.groups[g].count)
+        ]
     return _fitted(boxes)
 
 
@@ -74,7 +76,8 @@ def _cells(scene: Scene) -> dict[int, tuple[int, int]]:
     for relation in scene.relations:
         dx, dy = _STEPS[relation.relation]
         if relation.object not in cells and relation.subject not in cells:
-            cells[relation.object] = _free(cells, (max((x for x, _ in cells.values()), default=-2) + 2, 0))
+            # Things that nothing relates to the others stand in a row of their own.
+            cells[relation.object] = _free(cells, (0, max((y for _, y in cells.values()), default=-1) + 1))
         if relation.subject not in cells:
             x, y = cells[relation.object]
             cells[relation.subject] = _free(cells, (x + dx, y + dy), (dx, dy))
@@ -127,12 +130,12 @@ def _gap(
     return FAR_GAP
 
 
-def _offsets(keys: list[int], sizes: Mapping[int, float], gap: object) -> dict[int, float]:
+def _offsets(keys: list[int], sizes: Mapping[int, float], gap: Callable[[int, int], float]) -> dict[int, float]:
     at = 0.0
     offsets = {}
     for index, key in enumerate(keys):
         if index:
-            at += gap(keys[index - 1], key)  # type: ignore[operator]  # a function of two keys
+            at += gap(keys[index - 1], key)
         offsets[key] = at
         at += sizes[key]
     return offsets

@@ -143,7 +143,8 @@ def _svg(scene: Scene, boxes: tuple[Box, ...]) -> str:
         if group.card:
             parts.append(
                 f'<rect x="{x + 0.05 * side:.1f}" y="{y + 0.3 * side:.1f}" width="{0.9 * side:.1f}" '
-                f'height="{0.4 * side:.1f}" rx="{0.05 * side:.1f}" fill="#fff" stroke="#000" stroke-width="{0.02 * side:.1f}"/>'
+                f'height="{0.4 * side:.1f}" rx="{0.05 * side:.1f}" fill="#fff" stroke="#000" '
+                f'stroke-width="{0.02 * side:.1f}"/>'
             )
         else:
             parts.append(

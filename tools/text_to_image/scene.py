@@ -145,16 +145,24 @@ def parse(prompt: str) -> Scene:
     reading = _Reading()
     subject: int | None = None
     pending = ""
-    index = 0
+    index = sentence = 0
     while index < len(lower):
         if lower[index] in ".!?;":
             subject, pending = None, ""
             index += 1
+            sentence = index
             continue
         found = _phrase(lower, index)
         if found is None:
             relation = _relation(lower, index)
-            if relation:
+            side = _side(lower, index)
+            latest = len(reading.groups) - 1
+            if side and subject is not None and latest not in (-1, subject):
+                # "a house with a tree on the left": beside what the sentence is about.
+                if not any(r.subject == latest for r in reading.relations):
+                    reading.relations.append(Relation(subject=latest, relation=side, object=subject))
+                index += 3
+            elif relation:
                 pending = relation[1]
                 index += len(relation[0].split())
             else:
@@ -167,7 +175,7 @@ def parse(prompt: str) -> Scene:
             if pending and subject is not None and subject != place:
                 relation_made = Relation(subject=subject, relation=pending, object=place)
                 reading.relations.append(relation_made)
-            else:
+            elif subject is None or "with" not in lower[sentence:start]:
                 subject = place
             pending = ""
         index = end
@@ -225,6 +233,13 @@ def _relation(words: list[str], index: int) -> tuple[str, str] | None:
         if words[index : index + len(parts)] == parts:
             return written, name
     return None
+
+
+def _side(words: list[str], index: int) -> str:
+    """`left of` or `right of` for "on the left", "at its right", not followed by "of"."""
+    preposition, article, side, after = (words[index : index + 4] + [""] * 4)[:4]
+    turned = preposition in ("on", "at", "to") and article in ("the", "its") and side in ("left", "right")
+    return f"{side} of" if turned and after != "of" else ""
 
 
 def _place(reading: _Reading, group: Group, written: str) -> int | None:
