@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hopline.agent.hops.records import Hop
-from hopline.agent.views.facts_text import SEEN, story
+from hopline.agent.views.facts_text import SEEN, columns, names_of, shown_nodes, story
 from hopline.agent.views.icons import icon
 from hopline.agent.views.markup import Html, shortened, tag
 
@@ -29,13 +29,16 @@ def facts_svg(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> Html:
         hops: of the run, so that lines follow the data where a run branches; without them each
             node is taken to come from the one before it.
     """
-    nodes, facts = list(loss.get("nodes", ())), list(loss.get("facts", ()))
+    nodes, facts = columns(loss, shown_nodes(loss, hops)), list(loss.get("facts", ()))
+    names = names_of(nodes)
+    sources = {str(fact.get("source")) for fact in facts}
     if not nodes or not (facts or loss.get("invented")):
         return tag("p", _why_empty(loss), class_="hl-muted")
     parents = _parents(nodes, hops)
     groups: dict[str, list[Html]] = {}
     for fact in facts:
-        groups.setdefault(str(fact["type"]), []).append(_row(fact, nodes, parents))
+        source = f", from {names.get(str(fact.get('source')))}" if len(sources) > 1 else ""
+        groups.setdefault(f"{fact['type']}{source}", []).append(_row(fact, nodes, parents))
     for fact in loss.get("invented", ()):
         groups.setdefault("not in the source", []).append(_invented_row(fact, nodes))
     shown = [
@@ -56,17 +59,16 @@ def _why_empty(loss: Mapping[str, Any]) -> str:
 def _head(nodes: Sequence[Mapping[str, Any]]) -> Html:
     cells = []
     for node in nodes:
-        label = str(node.get("label") or node["id"])
-        words: Html | str = label
-        if node.get("hop") is not None:
-            words = tag("a", label, href=f"#hop-{node['hop']}")
-        cells.append(tag("li", icon(str(node.get("modality") or "other")), tag("span", words)))
+        hop, _, what = str(node["label"]).rpartition(", ")
+        words = [tag("span", f"{hop}, "), tag("span", what)] if hop else [tag("span", what)]
+        link = tag("a", words, href=f"#hop-{node['hop']}") if node.get("hop") is not None else tag("span", words)
+        cells.append(tag("li", icon(str(node.get("modality") or "other")), link))
     return tag("div", tag("ol", cells, class_="hl-columns"), class_="hl-fact hl-facts-head")
 
 
 def _row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], parents: Sequence[int]) -> Html:
     label = str(fact["text"])
-    names = {str(node["id"]): str(node.get("label") or node["id"]) for node in nodes}
+    names = names_of(nodes)
     last = fact.get("last_seen")
     became = [tag("span", "→ ", tag("q", to), f" at {names.get(node, node)}") for node, to in _altered(fact)]
     states = [(str(node["id"]), fact["states"].get(str(node["id"]))) for node in nodes]
@@ -125,7 +127,7 @@ def _track(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], parents:
 
 def _invented_row(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Html:
     first = next((p for p, node in enumerate(nodes) if node["id"] == fact.get("first_seen")), None)
-    label = next((str(n.get("label") or n["id"]) for n in nodes if n["id"] == fact.get("first_seen")), "")
+    label = names_of(nodes).get(str(fact.get("first_seen")), "")
     parts = [_guides(len(nodes))]
     if first is not None:
         parts.append(_mark("invented", _x(first, len(nodes))))

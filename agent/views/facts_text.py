@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hopline.agent.hops.records import Hop
 from hopline.agent.views.markup import Html, shortened, tag
 from hopline.agent.views.words import MODALITY_WORDS
 
@@ -21,23 +22,72 @@ STATE_WORDS = {
 SEEN = ("seen", "seen_again")
 
 
-def node_names(loss: Mapping[str, Any]) -> dict[str, str]:
+OUTPUT_WORDS = {
+    "speech_to_text": "transcript",
+    "text_to_speech": "speech",
+    "image_captioning": "caption",
+    "image_ocr": "text read",
+    "visual_question_answering": "answer",
+    "question_answering": "answer",
+    "summarization": "summary",
+    "translation": "translation",
+    "text_to_audio": "sound",
+}
+"""What a tool's output is called; other outputs go by their modality."""
+
+
+def shown_nodes(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> list[dict[str, Any]]:
+    """The nodes under the names that the page uses: `hop 2, picture`.
+
+    Args:
+        loss: plain data of a `hopline.loss/1`.
+        hops: of the run; without them nodes keep their own labels.
+    """
+    position = {hop.id: n for n, hop in enumerate((h for h in hops if h.parent is None), start=1)}
+    tools = {hop.id: hop.tool for hop in hops}
+    per_hop = Counter(node.get("hop") for node in loss.get("nodes", ()))
+    seen: Counter[int] = Counter()
+    nodes = []
+    for node in loss.get("nodes", ()):
+        label = str(node.get("label") or node["id"])
+        hop = node.get("hop")
+        if hop in position:
+            modality = str(node.get("modality"))
+            word = OUTPUT_WORDS.get(tools[hop], MODALITY_WORDS.get(modality, modality))
+            seen[hop] += 1
+            which = f" {seen[hop]}" if per_hop[hop] > 1 else ""
+            label = f"hop {position[hop]}, {word}{which}"
+        nodes.append({**node, "id": str(node["id"]), "label": label})
+    return nodes
+
+
+def columns(loss: Mapping[str, Any], nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The nodes at which some fact has a state; an attachment nobody described has none."""
+    used = {node for fact in loss.get("facts", ()) for node in fact["states"]}
+    used |= {fact.get("first_seen") for fact in loss.get("invented", ())}
+    return [node for node in nodes if node["id"] in used]
+
+
+def names_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The label of each node by its id."""
-    return {str(node["id"]): str(node.get("label") or node["id"]) for node in loss.get("nodes", ())}
+    return {str(node["id"]): str(node["label"]) for node in nodes}
 
 
 def facts_summary(loss: Mapping[str, Any]) -> str:
     """One sentence: how many facts there are and what is left at the last node where each was scored."""
     nodes = [str(node["id"]) for node in loss.get("nodes", ())]
+    followed = [fact for fact in loss.get("facts", ()) if len(fact["states"]) > 1]
     ends: Counter[str] = Counter()
-    for fact in loss.get("facts", ()):
+    for fact in followed:
         states = [fact["states"].get(node) for node in nodes]
         scored = [state for state in states if state not in (None, "unscored")]
-        last = scored[-1] if scored else "unscored"
+        # The source itself always says its facts; what counts is what was read after it.
+        last = scored[-1] if len(scored) > 1 else "unscored"
         ends["seen" if last in SEEN else str(last)] += 1
     total = sum(ends.values())
     if not total:
-        return ""
+        alone = len(loss.get("facts", ()))
+        return f"{alone} {'fact' if alone == 1 else 'facts'}, and nothing after to look for them in." if alone else ""
     said = [f"{ends['seen']} still seen at the last reading"]
     if ends["altered"]:
         said.append(f"{ends['altered']} altered")
@@ -63,10 +113,10 @@ def story(fact: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
-def facts_table(loss: Mapping[str, Any]) -> Html:
+def facts_table(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> Html:
     """The same as the picture, as a table of words."""
-    nodes = list(loss.get("nodes", ()))
-    names = node_names(loss)
+    nodes = columns(loss, shown_nodes(loss, hops))
+    names = names_of(nodes)
     head = [tag("th", words, scope="col") for words in ("fact", "type", *names.values(), "last seen at")]
     rows = []
     for fact in loss.get("facts", ()):
@@ -87,17 +137,15 @@ def facts_table(loss: Mapping[str, Any]) -> Html:
     return tag("div", table, class_="hl-scroll", tabindex=0, role="region", aria_label="Facts as a table")
 
 
-def readers_list(loss: Mapping[str, Any]) -> Html | None:
-    """Which reader stands behind each column."""
-    entries = [
-        tag(
-            "li",
-            f"{node.get('label') or node['id']}: ",
-            tag("strong", MODALITY_WORDS.get(str(node.get("modality")), str(node.get("modality")))),
-            "" if node.get("evidence") in (None, node.get("modality")) else f", {node['evidence']}",
-            f" by {node['reader']}" if node.get("reader") else "",
-            tag("q", shortened(str(node["text"]), 300)) if node.get("text") else None,
-        )
-        for node in loss.get("nodes", ())
-    ]
+_EVIDENCE = {"given": "its own words", "declared": "as the tool says it made it", "none": "not read"}
+
+
+def readers_list(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> Html | None:
+    """What stands behind each column: who read it, and what it says."""
+    entries = []
+    for node in shown_nodes(loss, hops):
+        evidence = str(node.get("evidence"))
+        known = f"read by {node['reader']}" if node.get("reader") else _EVIDENCE.get(evidence, evidence)
+        words = tag("q", shortened(str(node["text"]), 300), dir="auto") if node.get("text") else None
+        entries.append(tag("li", tag("strong", node["label"]), f": {known}", words))
     return tag("ul", entries, class_="hl-readers") if entries else None

@@ -13,11 +13,12 @@ from hopline.agent.hops.reading import ReadArtifact
 from hopline.agent.hops.records import Hop, ModelCall, Probe, RunRecord
 from hopline.agent.views.artifact import artifact_fragment
 from hopline.agent.views.facts import facts_svg
-from hopline.agent.views.facts_text import facts_summary, facts_table, readers_list
+from hopline.agent.views.facts_text import facts_summary, facts_table, names_of, readers_list, shown_nodes
 from hopline.agent.views.gallery import Gallery
 from hopline.agent.views.hop import hop_fragment
 from hopline.agent.views.markup import Html, shortened, tag
 from hopline.agent.views.plan import plan_svg
+from hopline.agent.views.score import named_row
 from hopline.agent.views.values import pairs, value_fragment
 from hopline.agent.views.words import (
     MODALITY_WORDS,
@@ -74,7 +75,7 @@ def run_page(
             _given(run, gallery),
             _plan(run, hops),
             _facts(loss, hops),
-            _hops(hops, loss, gallery),
+            _hops(hops, loss, names, gallery),
             _probes(probes, names, gallery),
             _calls(calls, names, gallery),
             _credits(hops, probes),
@@ -234,11 +235,11 @@ def _facts(loss: Mapping[str, Any] | None, hops: Sequence[Hop]) -> Section | Non
     summary = facts_summary(loss)
     followed = bool(loss.get("facts") or loss.get("invented"))
     notes = [tag("li", str(note)) for note in loss.get("notes", ())]
-    readers = readers_list(loss)
+    readers = readers_list(loss, hops)
     content = (
         tag("p", summary, class_="hl-lead") if summary else None,
         facts_svg(loss, hops),
-        tag("details", tag("summary", "The same as a table of words"), facts_table(loss), class_="hl-more")
+        tag("details", tag("summary", "The same as a table of words"), facts_table(loss, hops), class_="hl-more")
         if followed
         else None,
         tag("details", tag("summary", "Who read each column, and what it says"), readers, class_="hl-more")
@@ -249,11 +250,14 @@ def _facts(loss: Mapping[str, Any] | None, hops: Sequence[Hop]) -> Section | Non
     return "facts", "Where each fact was last seen", tag("div", content)
 
 
-def _hops(hops: Sequence[Hop], loss: Mapping[str, Any] | None, gallery: Gallery) -> Section | None:
+def _hops(
+    hops: Sequence[Hop], loss: Mapping[str, Any] | None, names: Mapping[int, str], gallery: Gallery
+) -> Section | None:
     own = [hop for hop in hops if hop.parent is None]
     if not own:
         return None
-    rows = {row.get("hop"): row for row in loss.get("hops", ())} if loss else {}
+    nodes = names_of(shown_nodes(loss, hops)) if loss else {}
+    rows = {row.get("hop"): named_row(row, nodes, names) for row in loss.get("hops", ())} if loss else {}
     shown = []
     for position, hop in enumerate(own, start=1):
         children = [child for child in hops if child.parent == hop.id]

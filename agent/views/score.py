@@ -19,7 +19,12 @@ _COUNTS = (
 
 
 def kept_line(loss: Mapping[str, Any]) -> Html | None:
-    """What became of the facts across one hop: a line of counts, or why there are none."""
+    """What became of the facts across one hop: a line of counts, or why there are none.
+
+    Args:
+        loss: a row of `hops` in a `hopline.loss/1`; `against` and `round_trip` are shown as they
+            stand there (`named_row` puts in the page's names).
+    """
     counts = [
         tag("span", tag("strong", str(loss[key])), f" {words}", class_=f"hl-count hl-count-{key}")
         for key, words in _COUNTS
@@ -32,9 +37,22 @@ def kept_line(loss: Mapping[str, Any]) -> Html | None:
         return None
     notes = [tag("span", f"against {loss['against']}", class_="hl-muted")] if loss.get("against") else []
     if together := loss.get("round_trip"):
-        with_what = f" with {together}" if isinstance(together, str | int) and not isinstance(together, bool) else ""
-        notes.append(tag("span", f"measured as one round trip{with_what}", class_="hl-muted"))
+        words = f"measured as one round trip: {', '.join(str(hop) for hop in together)}"
+        notes.append(tag("span", words, class_="hl-muted"))
     return tag("p", tag("span", "Facts", class_="hl-side-name"), counts, notes, class_="hl-kept")
+
+
+def named_row(row: Mapping[str, Any], nodes: Mapping[str, str], hops: Mapping[int, str]) -> dict[str, Any]:
+    """A row with the names that the page uses in place of ids.
+
+    Args:
+        row: of `hops` in a `hopline.loss/1`.
+        nodes: name of each node by its id.
+        hops: name of each hop by its id.
+    """
+    against = [nodes.get(node, node) for node in str(row.get("against") or "").split("+") if node]
+    together = [hops.get(hop, str(hop)) for hop in row.get("round_trip") or ()]
+    return {**row, "against": " and ".join(against), "round_trip": together}
 
 
 def score_list(scores: Sequence[Mapping[str, Any]]) -> Html | None:

@@ -275,7 +275,7 @@ def _hops(
     )
 
 
-NODES = ("reference", "step1", "step2", "step3", "step4")
+NODES = ("audio1", "step1", "step2", "step3", "step4")
 
 
 def _fact(
@@ -288,43 +288,49 @@ def _fact(
         "type": kind,
         "text": text,
         "value": text,
-        "source": "reference",
+        "source": "audio1",
         "states": {node: words[letter] for node, letter in zip(NODES, states, strict=True)},
         "last_seen": last,
         "altered_to": altered_to or {},
-        "depends_on": [],
+        "depends_on": None,
     }
 
 
 def _loss() -> dict[str, Any]:
-    signature = {"metric": "WER", "normaliser": "english", "reference": "given", "version": "jiwer 4.0"}
+    signature = "WER|normaliser:english|reference:given|jiwer 4.0"
     facts = [
         _fact(1, "object", "bird", "SSSSS", "step4"),
         _fact(2, "object", "tree", "SSSSS", "step4"),
         _fact(3, "object", "cloud", "SSNGS", "step4"),
         _fact(4, "count", "2 birds", "SSSSS", "step4"),
-        _fact(5, "count", "3 clouds", "SAAAA", "step4", {"step1": "free", "step2": "1", "step3": "1", "step4": "1"}),
+        _fact(5, "count", "3 clouds", "SAAAA", "audio1", {"step1": "free", "step2": "1", "step3": "1", "step4": "1"}),
         _fact(6, "colour", "red bird", "SSSSS", "step4"),
         _fact(7, "colour", "green tree", "SSSSU", "step3"),
         _fact(8, "relation", "birds on tree", "SSSNN", "step2"),
         _fact(9, "name", "Berlin", "SSNNN", "step1"),
         _fact(10, "negation", "no dogs", "SSVVV", "step1"),
     ]
-    labels = ("reference text", "transcript", "picture", "caption", "speech")
-    kinds = ("text", "text", "image", "text", "audio")
+    labels = (
+        "audio1 memo.wav",
+        "step1 speech_to_text",
+        "step2 text_to_image",
+        "step3 image_captioning",
+        "step4 text_to_speech",
+    )
+    kinds = ("audio", "text", "image", "text", "audio")
     hops = (None, 1, 2, 3, 5)
     readers = (None, None, "image_captioning:exemplar", None, "speech_to_text:faster-whisper")
     nodes = [
         {
             "id": node,
             "label": label,
-            "step": None if node == "reference" else node,
+            "step": None if node == "audio1" else node,
             "hop": hop,
             "modality": kind,
             "artifact": None,
             "reader": reader,
-            "evidence": "read" if reader else "text",
-            "text": SPOKEN if node == "reference" else None,
+            "evidence": "read" if reader else "given",
+            "text": SPOKEN if node == "audio1" else None,
         }
         for node, label, kind, hop, reader in zip(NODES, labels, kinds, hops, readers, strict=True)
     ]
@@ -341,10 +347,10 @@ def _loss() -> dict[str, Any]:
             "invented": 0,
             "unscored": None,
             "round_trip": None,
-            "against": "reference text",
+            "against": "audio1",
             "scores": [
                 {"metric": "WER", "value": 0.0625, "unscored": None, "signature": signature},
-                {"metric": "cosine", "value": None, "unscored": "the encoder is not installed", "signature": None},
+                {"metric": "cosine", "value": None, "unscored": "the encoder is not installed", "signature": "cosine"},
             ],
             "mechanical_losses": [],
         },
@@ -359,8 +365,8 @@ def _loss() -> dict[str, Any]:
             "void": None,
             "invented": None,
             "unscored": "reader equals next hop",
-            "round_trip": "step3",
-            "against": "transcript",
+            "round_trip": [2, 3],
+            "against": "audio1",
             "scores": [],
             "mechanical_losses": [],
         },

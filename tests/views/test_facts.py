@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hopline.agent.hops.records import ArtifactRef, Hop
 from hopline.agent.views.facts import facts_svg
-from hopline.agent.views.facts_text import facts_summary, facts_table, story
+from hopline.agent.views.facts_text import facts_summary, facts_table, shown_nodes, story
 
 if TYPE_CHECKING:
     from tests.views.conftest import Sample
 
-NODES = [{"id": f"n{n}", "label": f"node {n}", "hop": n, "modality": "text"} for n in range(4)]
+NODES: list[dict[str, Any]] = [{"id": f"n{n}", "label": f"node {n}", "hop": n, "modality": "text"} for n in range(4)]
 
 
 def loss_of(*states: str, altered_to: dict[str, str] | None = None, last: str | None = "n0") -> dict[str, Any]:
@@ -79,7 +79,8 @@ def test_the_story_says_every_state_in_words() -> None:
         (("seen", "altered", "altered", "altered"), "1 fact: 0 still seen at the last reading, 1 altered."),
         (("seen", "not_read", "void", "void"), "1 fact: 0 still seen at the last reading, 1 last seen on the way."),
         (("seen", "seen", "unscored", "unscored"), "1 fact: 1 still seen at the last reading."),
-        (("unscored",) * 4, "1 fact: 0 still seen at the last reading, 1 not scored."),
+        (("seen", "unscored", "unscored", "unscored"), "1 fact: 0 still seen at the last reading, 1 not scored."),
+        (("seen", "", "", ""), "1 fact, and nothing after to look for them in."),
     ],
 )
 def test_summary_counts_the_last_state_that_was_scored(states: tuple[str, ...], said: str) -> None:
@@ -105,9 +106,9 @@ def test_the_table_says_what_the_picture_shows(sample: Sample) -> None:
         "altered to “1”",
         "altered to “1”",
         "altered to “1”",
-        "speech",
+        "audio1 memo.wav",
     ]
-    assert cells[-1] == ["white cloud", "colour", "not in the source, first seen at caption"]
+    assert cells[-1] == ["white cloud", "colour", "not in the source, first seen at step3 image_captioning"]
 
 
 def test_nothing_to_follow_is_said() -> None:
@@ -130,3 +131,26 @@ def test_where_a_run_branches_lines_follow_the_data() -> None:
     assert re.findall(r"hl-line-(\w+)", drawn) == ["seen", "fading", "seen"]
     (arc,) = re.findall(r'<svg x="([\d.]+)%" y="3" width="([\d.]+)%"', drawn)
     assert arc == ("37.5", "50")
+
+
+def test_nodes_are_called_what_the_page_calls_their_hops(sample: Sample) -> None:
+    labels = [node["label"] for node in shown_nodes(sample.loss, sample.hops)]
+    assert labels == ["audio1 memo.wav", "hop 1, transcript", "hop 2, picture", "hop 3, caption", "hop 4, speech"]
+    assert "last seen at hop 2, picture" in facts_svg(sample.loss, sample.hops)
+
+
+def test_several_outputs_of_one_hop_are_numbered(sample: Sample) -> None:
+    nodes = [{"id": f"step2.{n}", "label": "x", "hop": 2, "modality": "image"} for n in range(2)]
+    assert [n["label"] for n in shown_nodes({"nodes": nodes}, sample.hops)] == ["hop 2, picture 1", "hop 2, picture 2"]
+
+
+def test_a_node_without_any_fact_has_no_column() -> None:
+    loss = loss_of("", "seen", "seen", "")
+    assert facts_svg(loss).count('<li><svg class="hl-icon"') == 2
+
+
+def test_facts_of_two_sources_stand_apart() -> None:
+    loss = loss_of("seen", "seen", "", "")
+    other = {**loss["facts"][0], "id": "f2", "source": "n2", "states": {"n2": "seen", "n3": "not_read"}}
+    loss["facts"] = [{**loss["facts"][0], "source": "n0"}, other]
+    assert re.findall(r"hl-fact-type\">([^<]*)<", facts_svg(loss)) == ["count, from node 0", "count, from node 2"]
