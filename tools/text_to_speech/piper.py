@@ -43,7 +43,7 @@ class Piper(Backend):
 
     tool = "text_to_speech"
     name = "piper"
-    code_version = "1"
+    code_version = "2"
     extra = "tts"
     packages = ("piper", "onnxruntime")
     models: tuple[str, ...] = (JOE,)
@@ -108,7 +108,8 @@ class Piper(Backend):
         script = script_of(text)
         if script not in ("LATIN", ""):
             raise InputRefused(f"the text is in {script.title()} script; this voice speaks English only for now.")
-        return ["maybe_not_english"] if seems(text) not in ("English", "") else []
+        foreign = any(c.isalpha() and not unicodedata.name(c, "").startswith("LATIN") for c in text)
+        return ["maybe_not_english"] if foreign or seems(text) not in ("English", "") else []
 
 
 def speakable(written: str) -> tuple[str, tuple[MechanicalLoss, ...]]:

@@ -15,10 +15,13 @@ class VideoToImage(Backend):
 
     tool = "video_to_image"
     name = "pyav"
+    code_version = "2"
     extra = "media"
     packages = ("av",)
 
     def call(self, call: Call) -> Result:
+        import numpy as np
+
         every_s = float(call.parameters.get("every_s", 5.0))
         most = int(call.parameters.get("most", 8))
         pictures = []
@@ -36,7 +39,9 @@ class VideoToImage(Backend):
                     continue
                 if len(times_s) < most:
                     times_s.append(round(last_s, 3))
-                    pictures.append(encode_png(frame.to_ndarray(format="rgb24")))
+                    # Phones film sideways and say so: degrees counter-clockwise.
+                    upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+                    pictures.append(encode_png(np.ascontiguousarray(upright)))
                 call.progress(min(1.0, last_s / duration_s), f"{last_s:.0f} of {duration_s:.0f} s looked at")
         if not pictures:
             raise InputRefused("no frame of the video could be decoded.")
