@@ -62,7 +62,8 @@ def _head(nodes: Sequence[Mapping[str, Any]]) -> Html:
         hop, _, what = str(node["label"]).rpartition(", ")
         words = [tag("span", f"{hop}, "), tag("span", what)] if hop else [tag("span", what)]
         link = tag("a", words, href=f"#hop-{node['hop']}") if node.get("hop") is not None else tag("span", words)
-        cells.append(tag("li", icon(str(node.get("modality") or "other")), link))
+        declared = tag("span", "declared", class_="hl-declared") if node.get("evidence") == "declared" else None
+        cells.append(tag("li", icon(str(node.get("modality") or "other")), link, declared))
     return tag("div", tag("ol", cells, class_="hl-columns"), class_="hl-fact hl-facts-head")
 
 
@@ -91,15 +92,16 @@ def _altered(fact: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _parents(nodes: Sequence[Mapping[str, Any]], hops: Sequence[Hop]) -> list[int]:
     """Place of the node that each node was made from; -1 for none."""
     made_by = {hop.id: hop for hop in hops}
-    place_of = {str(node.get("artifact")): place for place, node in enumerate(nodes) if node.get("artifact")}
+    artifacts = [node.get("artifact") for node in nodes]
     parents = []
     for place, node in enumerate(nodes):
         hop = made_by.get(node["hop"]) if node.get("hop") is not None else None
-        read = [place_of.get(ref.id, -1) for refs in hop.inputs.values() for ref in refs] if hop else []
-        earlier = [found for found in read if 0 <= found < place]
+        read = {ref.id for refs in hop.inputs.values() for ref in refs} if hop else set()
+        # Two hops may have made the very same bytes; the later of them is the nearer one.
+        earlier = [n for n in range(place) if artifacts[n] in read]
         given = [n for n in range(place) if nodes[n].get("hop") is None]
         # A hop that read no node read an attachment, whose node may be its reference text.
-        parents.append(earlier[0] if earlier else given[-1] if hop and given else place - 1)
+        parents.append(earlier[-1] if earlier else given[-1] if hop and given else place - 1)
     return parents
 
 

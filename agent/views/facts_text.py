@@ -49,8 +49,9 @@ def shown_nodes(loss: Mapping[str, Any], hops: Sequence[Hop] = ()) -> list[dict[
     seen: Counter[int] = Counter()
     nodes = []
     for node in loss.get("nodes", ()):
-        label = str(node.get("label") or node["id"])
-        hop = node.get("hop")
+        label, hop = str(node.get("label") or node["id"]), node.get("hop")
+        if hop is None and label.startswith(f"{node['id']} "):
+            label = str(node["id"])  # `audio1` rather than its long file name, which stands elsewhere
         if hop in position:
             modality = str(node.get("modality"))
             word = OUTPUT_WORDS.get(tools[hop], MODALITY_WORDS.get(modality, modality))

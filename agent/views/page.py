@@ -174,7 +174,7 @@ def _names(hops: Sequence[Hop]) -> dict[int, str]:
 
 
 def _result(run: RunRecord, hops: Sequence[Hop], names: Mapping[int, str], gallery: Gallery) -> Section:
-    makers = {ref.id: hop for hop in reversed(hops) for ref in hop.output_list}
+    makers = {ref.id: hop for hop in hops if hop.parent is None for ref in hop.output_list}
     shown: list[Html] = []
     answer = tag("p", run.answer, class_="hl-answer", dir="auto") if run.answer else None
     # What the last step gave is the answer to the request, so it comes first.

@@ -18,6 +18,9 @@ _COUNTS = (
 """A single run cannot tell lost from not read, so the count `missing` is worded "not read"."""
 
 
+_METRICS = {"wer": "WER", "mer": "MER", "cer": "CER", "chrf": "chrF"}
+
+
 def kept_line(loss: Mapping[str, Any]) -> Html | None:
     """What became of the facts across one hop: a line of counts, or why there are none.
 
@@ -37,7 +40,7 @@ def kept_line(loss: Mapping[str, Any]) -> Html | None:
         return None
     notes = [tag("span", f"against {loss['against']}", class_="hl-muted")] if loss.get("against") else []
     if together := loss.get("round_trip"):
-        words = f"measured as one round trip: {', '.join(str(hop) for hop in together)}"
+        words = f"measured as one round trip: {' and '.join(str(hop) for hop in together)}"
         notes.append(tag("span", words, class_="hl-muted"))
     return tag("p", tag("span", "Facts", class_="hl-side-name"), counts, notes, class_="hl-kept")
 
@@ -59,14 +62,14 @@ def score_list(scores: Sequence[Mapping[str, Any]]) -> Html | None:
     """Each score with its signature in small print; what is Unscored says why."""
     rows = []
     for score in scores:
-        value = score.get("value")
+        metric, value = str(score.get("metric", "score")), score.get("value")
         if value is None:
             shown: Html = tag("span", f"Unscored: {score.get('unscored') or 'no reason given'}", class_="hl-muted")
         else:
             shown = tag("strong", f"{value:.3g}" if isinstance(value, int | float) else str(value))
         signed = value is not None or score.get("signature")
         signature = tag("code", signature_words(score.get("signature")), class_="hl-signature") if signed else None
-        rows.append(tag("div", tag("dt", str(score.get("metric", "score"))), tag("dd", shown, signature)))
+        rows.append(tag("div", tag("dt", _METRICS.get(metric, metric)), tag("dd", shown, signature)))
     return tag("dl", rows, class_="hl-scores") if rows else None
 
 

@@ -106,7 +106,7 @@ def test_the_table_says_what_the_picture_shows(sample: Sample) -> None:
         "altered to “1”",
         "altered to “1”",
         "altered to “1”",
-        "audio1 memo.wav",
+        "audio1",
     ]
     assert cells[-1] == ["white cloud", "colour", "not in the source, first seen at step3 image_captioning"]
 
@@ -135,7 +135,7 @@ def test_where_a_run_branches_lines_follow_the_data() -> None:
 
 def test_nodes_are_called_what_the_page_calls_their_hops(sample: Sample) -> None:
     labels = [node["label"] for node in shown_nodes(sample.loss, sample.hops)]
-    assert labels == ["audio1 memo.wav", "hop 1, transcript", "hop 2, picture", "hop 3, caption", "hop 4, speech"]
+    assert labels == ["audio1", "hop 1, transcript", "hop 2, picture", "hop 3, caption", "hop 4, speech"]
     assert "last seen at hop 2, picture" in facts_svg(sample.loss, sample.hops)
 
 
@@ -154,3 +154,25 @@ def test_facts_of_two_sources_stand_apart() -> None:
     other = {**loss["facts"][0], "id": "f2", "source": "n2", "states": {"n2": "seen", "n3": "not_read"}}
     loss["facts"] = [{**loss["facts"][0], "source": "n0"}, other]
     assert re.findall(r"hl-fact-type\">([^<]*)<", facts_svg(loss)) == ["count, from node 0", "count, from node 2"]
+
+
+def test_a_line_leads_on_from_the_nearest_of_two_equal_artifacts() -> None:
+    words, spoken = (ArtifactRef(id=i, modality="text", media_type="text/plain", size_bytes=1) for i in "ws")
+    inputs = {1: ArtifactRef(id="a", modality="audio", media_type="audio/wav", size_bytes=1), 2: words, 3: spoken}
+    hops = [
+        Hop(id=n, run="r", step=f"step{n}", tool="t", backend="t:b", inputs={"in": (ref,)}) for n, ref in inputs.items()
+    ]
+    loss = loss_of("seen", "seen", "seen", "seen", last="n3")
+    made = ["a", "w", "s", "w"]  # the third hop wrote down the very words of the first
+    loss["nodes"] = [{**NODES[n], "hop": n or None, "artifact": made[n]} for n in range(4)]
+    drawn = facts_svg(loss, hops).partition("hl-facts")[2]
+    assert re.findall(r'<line x1="([\d.]+)%" x2="([\d.]+)%" y1="18"', drawn) == [
+        ("12.5", "37.5"),
+        ("37.5", "62.5"),
+        ("62.5", "87.5"),
+    ]
+
+
+def test_a_column_that_was_declared_and_not_read_says_so(sample: Sample) -> None:
+    nodes = [{**node, "evidence": "declared" if node["id"] == "step2" else "read"} for node in sample.loss["nodes"]]
+    assert facts_svg({**sample.loss, "nodes": nodes}).count(">declared</span>") == 1
