@@ -124,7 +124,7 @@ def _cuts(hop: Hop) -> Html | None:
         )
     return tag(
         "div",
-        tag("p", icon("cut"), "Cut without being asked", class_="hl-cuts-name"),
+        tag("p", icon("cut"), "Cut or changed on the way", class_="hl-cuts-name"),
         tag("ul", items),
         class_="hl-cuts",
     )

@@ -14,8 +14,8 @@ from hopline.agent.views.words import STATUS_WORDS
 
 _GAP_X, _GAP_Y = 44, 18
 _WIDEST_PICTURE, _NARROWEST_BOX, _WIDEST_BOX = 1176, 140, 250
-_LETTER = 7.6
-"""Mean width of a letter at 14 px, with room to spare for wide fonts."""
+_LETTER = 8.7
+"""Mean width of a bold letter at 14 px in a wide font (DejaVu Sans)."""
 _ROW, _LANE, _EDGE = 56, 22, 14
 
 

@@ -142,6 +142,12 @@ def test_the_plan_and_each_fact_can_be_read_at_this_width(browser: Browser, writ
     heights = shown[0].evaluate("svg => [...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect().height)")
     assert len(heights) == 10
     assert min(heights) >= 11
+    spilled = shown[0].evaluate(
+        """svg => [...svg.querySelectorAll('.hl-box')].filter(box => {
+        const edge = (svg.matches('.hl-plan-rail') ? svg : box.querySelector('rect')).getBoundingClientRect();
+        return [...box.querySelectorAll('text')].some(t => t.getBoundingClientRect().right > edge.right); }).length"""
+    )
+    assert spilled == 0
     marks = page.evaluate(
         """() => [...document.querySelectorAll('.hl-track')].map(track =>
         [...track.querySelectorAll('[class^=hl-mark]')].map(m => {
