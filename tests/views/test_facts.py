@@ -156,14 +156,20 @@ def test_facts_of_two_sources_stand_apart() -> None:
     assert re.findall(r"hl-fact-type\">([^<]*)<", facts_svg(loss)) == ["count, from node 0", "count, from node 2"]
 
 
-def test_a_line_leads_on_from_the_nearest_of_two_equal_artifacts() -> None:
-    words, spoken = (ArtifactRef(id=i, modality="text", media_type="text/plain", size_bytes=1) for i in "ws")
-    inputs = {1: ArtifactRef(id="a", modality="audio", media_type="audio/wav", size_bytes=1), 2: words, 3: spoken}
+@pytest.mark.parametrize(
+    ("read", "made"),
+    [
+        ("aws", "awsw"),  # the third hop wrote down the very words of the first
+        ("aww", "awws"),  # the second hop changed nothing
+    ],
+)
+def test_a_line_leads_on_from_the_nearest_of_two_equal_artifacts(read: str, made: str) -> None:
+    refs = {i: ArtifactRef(id=i, modality="text", media_type="text/plain", size_bytes=1) for i in "aws"}
     hops = [
-        Hop(id=n, run="r", step=f"step{n}", tool="t", backend="t:b", inputs={"in": (ref,)}) for n, ref in inputs.items()
+        Hop(id=n, run="r", step=f"step{n}", tool="t", backend="t:b", inputs={"in": (refs[i],)})
+        for n, i in enumerate(read, start=1)
     ]
     loss = loss_of("seen", "seen", "seen", "seen", last="n3")
-    made = ["a", "w", "s", "w"]  # the third hop wrote down the very words of the first
     loss["nodes"] = [{**NODES[n], "hop": n or None, "artifact": made[n]} for n in range(4)]
     drawn = facts_svg(loss, hops).partition("hl-facts")[2]
     assert re.findall(r'<line x1="([\d.]+)%" x2="([\d.]+)%" y1="18"', drawn) == [
