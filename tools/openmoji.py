@@ -45,6 +45,22 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 }
 """The eleven basic colour terms, as they are drawn (sRGB)."""
 
+BACKDROPS: Mapping[str, tuple[str, str, float]] = {
+    "": ("#ffffff", "#ffffff", 1.0),
+    "night": ("#4a5a94", "#6b7aa8", 0.72),
+    "sunset": ("#ffc68a", "#c98a6b", 0.72),
+    "beach": ("#bfe6fb", "#f4e2b0", 0.66),
+    "sea": ("#d3eefc", "#8fc7e8", 0.6),
+    "forest": ("#d9eed6", "#a9cf9c", 0.66),
+    "field": ("#d6effc", "#bfe0a0", 0.66),
+    "desert": ("#d9effa", "#eecf9a", 0.68),
+    "snow": ("#dbe9f4", "#f7fbff", 0.66),
+    "street": ("#dfe8ee", "#b9bdc4", 0.74),
+    "room": ("#f4ead9", "#dcc7a6", 0.76),
+    "sky": ("#cdeafc", "#e9f6fe", 0.8),
+}
+"""Two-band backdrops: upper and lower colour, and where the one ends (share of the height)."""
+
 COLOUR_WORDS: Mapping[str, str] = {
     **{name: name for name in COLOURS},
     "gray": "grey",

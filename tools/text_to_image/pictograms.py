@@ -13,7 +13,7 @@ from hopline.tools.artifact import IMAGE, Artifact
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.errors import InputRefused, MissingExtra
 from hopline.tools.models import path_of
-from hopline.tools.openmoji import CREDIT, MODEL, inner_svg
+from hopline.tools.openmoji import BACKDROPS, CREDIT, MODEL, inner_svg
 from hopline.tools.text_to_image.layout import Box, place
 from hopline.tools.text_to_image.scene import Scene, parse
 
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
 
 MAX_PROMPT_CHARACTERS = 2_000
 """Longer prompts are cut: nobody can see more than a few groups of things."""
-
-# Upper and lower band, and where the one ends (share of the height).
-_BANDS: dict[str, tuple[str, str, float]] = {
-    "": ("#ffffff", "#ffffff", 1.0),
-    "night": ("#1d2750", "#2f3f63", 0.72),
-    "sunset": ("#ffc68a", "#c98a6b", 0.72),
-    "beach": ("#bfe6fb", "#f4e2b0", 0.66),
-    "sea": ("#d3eefc", "#8fc7e8", 0.6),
-    "forest": ("#d9eed6", "#a9cf9c", 0.66),
-    "field": ("#d6effc", "#bfe0a0", 0.66),
-    "desert": ("#d9effa", "#eecf9a", 0.68),
-    "snow": ("#dbe9f4", "#f7fbff", 0.66),
-    "street": ("#dfe8ee", "#b9bdc4", 0.74),
-    "room": ("#f4ead9", "#dcc7a6", 0.76),
-    "sky": ("#cdeafc", "#e9f6fe", 0.8),
-}
 
 
 class Pictograms(Backend):
@@ -131,7 +115,7 @@ def draw(scene: Scene, size: int) -> bytes:
 
 
 def _svg(scene: Scene, boxes: tuple[Box, ...]) -> str:
-    upper, lower, horizon = _BANDS[scene.backdrop]
+    upper, lower, horizon = BACKDROPS[scene.backdrop]
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 1000">',
         f'<rect width="1000" height="1000" fill="{upper}"/>',

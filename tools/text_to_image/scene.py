@@ -19,7 +19,7 @@ _COUNTS = {
 _SIZES = {"big": "large", "large": "large", "huge": "large", "giant": "large", "tall": "large"} | {
     "small": "small", "little": "small", "tiny": "small",
 }  # fmt: skip
-BACKDROPS: Mapping[str, tuple[str, ...]] = {
+BACKDROP_WORDS: Mapping[str, tuple[str, ...]] = {
     "night": ("night", "dark", "midnight", "moonlight", "evening"),
     "sunset": ("sunset", "sunrise", "dusk", "dawn"),
     "beach": ("beach", "shore", "sand", "seaside", "coast"),
@@ -32,7 +32,7 @@ BACKDROPS: Mapping[str, tuple[str, ...]] = {
     "room": ("room", "kitchen", "office", "indoors", "inside", "table", "floor", "salon", "hall"),
     "sky": ("sky", "air"),
 }
-"""Two-band backdrops, and the words that ask for them."""
+"""The words that ask for a backdrop."""
 
 # Longest first; what stands before the words is the subject.
 RELATIONS: tuple[tuple[str, str], ...] = (
@@ -87,7 +87,7 @@ class Scene:
     Attributes:
         groups: at most six.
         relations: between them.
-        backdrop: of `BACKDROPS`, or empty for a plain one.
+        backdrop: of `openmoji.BACKDROPS`, or empty for a plain one.
         text: words to be written in the picture.
         undrawn: words of the prompt that are not in the picture.
         cut: things beyond the limits, in words.
@@ -264,7 +264,7 @@ def _place(reading: _Reading, group: Group, written: str) -> int | None:
 
 
 def _set_backdrop(reading: _Reading, words: list[str]) -> None:
-    for name, names in BACKDROPS.items():
+    for name, names in BACKDROP_WORDS.items():
         places = [i for i, word in enumerate(words) if word in names and i not in reading.used]
         if places:
             reading.backdrop = name
