@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 from hopline.tools.models import path_of
 
@@ -122,6 +123,11 @@ def singular_phrase(words: str) -> str:
     return f"{head} {singular(last)}".strip()
 
 
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    return path_of(MODEL)
+
+
 @lru_cache(maxsize=2048)
 def inner_svg(noun: str, colour: str = "") -> str:
     """The drawing of a noun without its outer element, in a box of 72 × 72.
@@ -134,7 +140,7 @@ def inner_svg(noun: str, colour: str = "") -> str:
     Raises:
         MissingModel: the pictograms are not on this machine.
     """
-    text = (path_of(MODEL) / f"{nouns()[noun]}.svg").read_text("utf-8")
+    text = (_folder() / f"{nouns()[noun]}.svg").read_text("utf-8")
     inner = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
     inner = re.sub(r'\sid="[^"]*"', "", inner)
     if not colour:

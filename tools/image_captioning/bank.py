@@ -9,7 +9,7 @@ import io
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hopline.tools.models import find, path_of
 from hopline.tools.openmoji import COLOURS, MODEL, icon_svg, nouns
@@ -163,7 +163,7 @@ def shape(pixels: Pixels, mask: Mask) -> Floats:
     cells = (np.arange(SHAPE_SIDE) // cell).clip(max=_CELLS - 1)
     place = (cells[:, None] * _CELLS + cells[None, :]) * _BINS + bins
     hog = np.bincount(place.ravel(), strength.ravel(), minlength=_CELLS * _CELLS * _BINS)
-    parts = [hog, _resized(line, 16).ravel(), _resized(body, 16).ravel()]
+    parts: list[Any] = [hog, _resized(line, 16).ravel(), _resized(body, 16).ravel()]
     weighted = [
         w * (p - p.mean()) / (np.linalg.norm(p - p.mean()) + 1e-6) for w, p in zip((1.0, 0.8, 0.7), parts, strict=True)
     ]

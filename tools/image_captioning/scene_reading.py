@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -191,7 +192,7 @@ def _things(pixels: Pixels, background: Floats) -> list[Thing]:
     return [thing for thing in things if thing.likeness >= DOUBTFUL]
 
 
-def _parts_together(places: list[tuple[slice, slice]]) -> list[list[int]]:
+def _parts_together(places: Sequence[tuple[slice, ...]]) -> list[list[int]]:
     """Labels by thing: parts lie nearer to each other, for their size, than things do."""
     boxes = [(p[0].start, p[1].start, p[0].stop, p[1].stop) for p in places]
     owner = list(range(len(boxes)))
@@ -225,7 +226,7 @@ def _colour(seen: Floats, palettes: Floats) -> str:
     import numpy as np
 
     distances = np.abs(palettes - seen).sum(axis=1)
-    distances[0] -= 0.1
+    distances[0] -= 0.2
     best = int(distances.argmin())
     return "" if best == 0 else tuple(COLOURS)[best - 1]
 
