@@ -96,7 +96,7 @@ class _Reading:
     def facts(self) -> tuple[Fact, ...]:
         denied = {n.scope for n in self.negations if self.tags[n.scope] == "N" and n.scope >= 0}
         kept = [t for t in self.things if t.head not in denied]
-        owners = [self._object(thing) for thing in kept]
+        owners = self._objects(kept)
         self._relations(kept, owners)
         self._loose_colours(kept)
         self._measures_and_numbers(kept)
@@ -106,6 +106,24 @@ class _Reading:
             start, end = (n.start, n.end)
             self._add("negation", "negation", n.value, start, end)
         return tuple(sorted(self.made, key=lambda f: (f.span or (0, 0), f.id)))
+
+    def _objects(self, kept: Sequence[Thing]) -> list[Fact]:
+        """An object fact for each thing; one said again is the same fact, with what is new of it."""
+        owners: list[Fact] = []
+        by_thing: dict[int, Fact] = {}
+        for thing in kept:
+            first = self.things[thing.same_as] if thing.same_as is not None else None
+            owner = by_thing.get(id(first)) if first is not None else None
+            if first is None or owner is None:
+                owner = self._object(thing)
+            else:
+                said = {colour for colour, _ in first.colours}
+                for colour, at in thing.colours:
+                    if colour not in said:
+                        self._colour(owner, colour, at)
+            by_thing[id(thing)] = owner
+            owners.append(owner)
+        return owners
 
     def _object(self, thing: Thing) -> Fact:
         owner = self._add(

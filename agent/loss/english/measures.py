@@ -6,102 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hopline.agent.loss.english.numerals import ORDINALS, Numeral
+from hopline.agent.loss.english.tables import inverted, ordered, words
 from hopline.agent.loss.english.tokens import Token
 
-_UNIT_WORDS = {
-    "km": "kilometer kilometers kilometre kilometres km kms",
-    "m": "meter meters metre metres m",
-    "cm": "centimeter centimeters centimetre centimetres cm",
-    "mm": "millimeter millimeters millimetre millimetres mm",
-    "mile": "mile miles",
-    "foot": "foot feet ft",
-    "inch": "inch inches",
-    "yard": "yard yards",
-    "acre": "acre acres",
-    "hectare": "hectare hectares",
-    "kg": "kilogram kilograms kilogramme kilogrammes kilo kilos kg kgs",
-    "g": "gram grams gramme grammes g",
-    "mg": "milligram milligrams mg",
-    "pound": "pound pounds lb lbs",
-    "ounce": "ounce ounces",
-    "ton": "ton tons tonne tonnes",
-    "liter": "liter liters litre litres l",
-    "ml": "milliliter milliliters millilitre millilitres ml",
-    "gallon": "gallon gallons",
-    "pint": "pint pints",
-    "quart": "quart quarts",
-    "%": "percent percentage",
-    "degree": "degree degrees celsius fahrenheit",
-    "dollar": "dollar dollars buck bucks usd",
-    "cent": "cent cents",
-    "euro": "euro euros eur",
-    "penny": "penny pence",
-    "second": "second seconds sec secs",
-    "minute": "minute minutes min mins",
-    "hour": "hour hours hr hrs",
-    "day": "day days",
-    "night": "night nights",
-    "week": "week weeks",
-    "month": "month months",
-    "year": "year years",
-    "decade": "decade decades",
-    "century": "century centuries",
-    "mph": "mph",
-    "watt": "watt watts",
-    "volt": "volt volts",
-    "hertz": "hertz hz khz",
-    "megabyte": "megabyte megabytes mb",
-    "gigabyte": "gigabyte gigabytes gb",
-    "teaspoon": "teaspoon teaspoons tsp",
-    "tablespoon": "tablespoon tablespoons tbsp",
-    "calorie": "calorie calories",
-    "time": "times",
-}
-UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.split()}
+UNITS = inverted("units")
 _CURRENCY = {"$": "dollar", "€": "euro", "£": "pound"}
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        [
-            "january/jan",
-            "february/feb",
-            "march",
-            "april/apr",
-            "may",
-            "june/jun",
-            "july/jul",
-            "august/aug",
-            "september/sep/sept",
-            "october/oct",
-            "november/nov",
-            "december/dec",
-        ],
-        1,
-    )
-    for name in names.split("/")
-}
-_AMBIGUOUS_MONTHS = frozenset({"may", "march", "august", "jan", "jun", "mar", "apr", "dec", "sep", "oct", "nov"})
-_MONTH_NAMES = tuple(
-    [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ]
-)
-_WEEKDAYS = frozenset(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
-_DAYS = {
-    "today": "today", "tomorrow": "tomorrow", "yesterday": "yesterday", "tonight": "tonight",
-    "noon": "12:00", "midday": "12:00", "midnight": "00:00", "christmas": "christmas", "easter": "easter",
-}  # fmt: skip
+_MONTH_NAMES = ordered("numerals", "months")
+_MONTHS = {short: k for k, name in enumerate(_MONTH_NAMES, 1) for short in (name, name[:3])} | {"sept": 9}
+_DAYS = {d: d for d in ("today", "tomorrow", "yesterday", "tonight", "christmas", "easter")}
+_BEFORE_UNIT = ("square", "cubic", "more", "full", "long", "whole", "good", "business", "working", "solid")
+_BEFORE_YEAR = ("in", "since", "year", "until", "before", "after", "by", "from", "of")
+_HOURS = {"noon": "12:00", "midday": "12:00", "midnight": "0:00"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +82,8 @@ def _quantity(tokens: Sequence[Token], at: dict[int, Numeral], i: int) -> Measur
         return Measure(type="quantity", slot="%", value=value, start=i, end=j + 2)
     if _text(tokens, j) == "°":
         j += 1
-        return Measure(type="quantity", slot="degree", value=value, start=i, end=j + (_word(tokens, j) in ("c", "f")))
+        end = j + (_word(tokens, j) in ("c", "f"))
+        return Measure(type="quantity", slot="degree", value=value, start=i, end=end)
     if (
         _word(tokens, j) in ("square", "cubic", "more", "full", "long", "whole", "good")
         and _word(tokens, j + 1) in UNITS
@@ -179,7 +95,7 @@ def _quantity(tokens: Sequence[Token], at: dict[int, Numeral], i: int) -> Measur
         if len(word) == 1 and number.words:
             return None
         slot, end = UNITS[word], j + 1
-        if slot == "degree" and _word(tokens, end) in ("celsius", "fahrenheit", "centigrade"):
+        if slot == "degree" and _word(tokens, end) in ("celsius", "fahrenheit", "centigrade", "c", "f"):
             end += 1
         if _word(tokens, end) in ("per", "an", "a") and _word(tokens, end + 1) in ("hour", "second", "minute", "day"):
             slot, end = f"{slot}/{_word(tokens, end + 1)}", end + 2
@@ -309,7 +225,7 @@ def _calendar(tokens: Sequence[Token], at: dict[int, Numeral], i: int, *, cased:
     year = _year(tokens, at, end)
     if year:
         end = year[1]
-    if name in _AMBIGUOUS_MONTHS and not day and not year:
+    if name in words("numerals", "ambiguous_months") and not day and not year:
         capital = cased and tokens[j].text[0].isupper() and not tokens[j].first
         led = _word(tokens, j - 1) in ("in", "last", "next", "since", "until", "of", "by", "early", "late", "this")
         if not capital and not (led and name not in ("jan",) and not (cased and tokens[j].text[0].islower())):
@@ -322,11 +238,12 @@ def _calendar(tokens: Sequence[Token], at: dict[int, Numeral], i: int, *, cased:
 
 def _day(tokens: Sequence[Token], at: dict[int, Numeral], i: int) -> Measure | None:
     word = _word(tokens, i)
-    if word.rstrip("s") in _WEEKDAYS:
+    if word.rstrip("s") in words("numerals", "weekdays"):
         return Measure(type="date", slot="weekday", value=word.rstrip("s"), start=i, end=i + 1)
     if word in _DAYS:
-        slot = "time" if ":" in _DAYS[word] else "day"
-        return Measure(type="date", slot=slot, value=_DAYS[word], start=i, end=i + 1)
+        return Measure(type="date", slot="day", value=word, start=i, end=i + 1)
+    if word in _HOURS:
+        return Measure(type="date", slot="time", value=_HOURS[word], start=i, end=i + 1)
     if i in at and not at[i].ordinal and at[i].value.isdigit():
         number = at[i]
         is_year = 1000 <= int(number.value) <= 2100 and (number.year or not number.words)

@@ -5,109 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hopline.agent.loss.english.tables import words
 from hopline.agent.loss.english.tokens import Token, casing
-from hopline.agent.loss.english.words import FUNCTION_WORDS, codes, function_class
+from hopline.agent.loss.english.words import codes, function_class
 
-TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "mister",
-        "missus",
-        "dr",
-        "doctor",
-        "professor",
-        "prof",
-        "sir",
-        "lady",
-        "lord",
-        "king",
-        "queen",
-        "prince",
-        "princess",
-        "president",
-        "captain",
-        "capt",
-        "general",
-        "colonel",
-        "major",
-        "sergeant",
-        "lieutenant",
-        "uncle",
-        "aunt",
-        "saint",
-        "st",
-        "judge",
-        "senator",
-        "pope",
-        "emperor",
-        "madame",
-        "monsieur",
-        "count",
-        "countess",
-        "duke",
-        "father",
-        "brother",
-        "sister",
-    ]
-)
-_NOT_ALONE = TITLES - {"saint", "st"}
-_CALLED = frozenset(["named", "called"])
-_SAID = frozenset(
-    [
-        "im",
-        "hes",
-        "shes",
-        "its",
-        "ive",
-        "dont",
-        "doesnt",
-        "didnt",
-        "cant",
-        "wont",
-        "ok",
-        "okay",
-        "oh",
-        "hi",
-        "hello",
-        "hey",
-        "yeah",
-        "uh",
-        "um",
-        "hm",
-        "please",
-        "thanks",
-    ]
-)
-_LINKS = frozenset(["of", "the", "de", "la", "von", "van", "der", "del", "di", "da"])
-_CLOSED = frozenset().union(*FUNCTION_WORDS.values())
-_CALENDAR = frozenset(
-    [
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "christmas",
-        "easter",
-    ]
-)
+TITLES = words("names", "titles")
+_CALLED = words("names", "called")
+_CHATTER = words("names", "chatter")
+_LINKS = words("names", "links")
+_CALENDAR = words("names", "calendar")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +44,9 @@ def names(tokens: Sequence[Token], taken: set[int]) -> list[Name]:
         while start < end and tokens[start].lower in TITLES and end - start > 1:
             start += 1
             start += start < end and tokens[start].text == "."
-        words = [t.lower for t in tokens[start:end] if t.kind == "word"]
-        if words:
-            found.append(Name(value=" ".join(words), start=start, end=end))
+        value = " ".join(t.lower for t in tokens[start:end] if t.kind == "word")
+        if value:
+            found.append(Name(value=value, start=start, end=end))
         i = end
     return found
 
@@ -168,9 +74,10 @@ def _run(tokens: Sequence[Token], taken: set[int], i: int, *, cased: bool) -> in
                 break
         else:
             break
-    if tokens[i].lower in _NOT_ALONE and all(t.lower in TITLES or t.kind != "word" for t in tokens[i:j]):
+    if cased and codes(tokens[j - 1].lower)[:1] == "j" and _noun_follows(tokens, j - 1) and not tokens[j - 1].first:
         return i
-    return j
+    alone = all(t.lower in TITLES or t.kind != "word" for t in tokens[i:j])
+    return i if alone and tokens[i].lower in TITLES and (tokens[i].first or not cased) else j
 
 
 def _continues(tokens: Sequence[Token], taken: set[int], j: int, *, cased: bool) -> bool:
@@ -182,7 +89,7 @@ def _continues(tokens: Sequence[Token], taken: set[int], j: int, *, cased: bool)
     what = codes(token.lower)
     return (
         not function_class(token.lower)
-        and token.lower not in _SAID
+        and token.lower not in _CHATTER
         and ((what == "" and tokens[j - 1].lower in TITLES) or (bool(what) and what[0] in "pf") or _strange(tokens, j))
     )
 
@@ -191,31 +98,44 @@ def _capital(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
     token = tokens[i]
     if token.kind != "word" or i in taken or not token.text[0].isupper() or token.lower in ("i", "o", "oh"):
         return False
-    if token.lower in _CALENDAR or token.lower.startswith(("i'", "i’")):
+    if token.lower in _CALENDAR or token.lower.startswith("i'"):
         return False
     what = codes(token.lower)
     if token.first or _opens_quote(tokens, i):
-        if token.lower in _CLOSED:
-            return False
-        following = tokens[i + 1] if i + 1 < len(tokens) else None
-        if following and following.text == "." and token.lower in TITLES and i + 2 < len(tokens):
-            following = tokens[i + 2]
-        next_capital = (
-            following is not None
-            and following.kind == "word"
-            and following.text[0].isupper()
-            and following.lower not in ("i", *_CALENDAR)
-            and not following.first
-        )
-        if token.lower in TITLES:
-            return next_capital
-        if what[:1] in ("p", "f") or what == "":
-            return True
-        return next_capital and (not what or what[0] not in "jv" or "p" in what or "f" in what)
-    if "j" in what and what[0] == "j" and ("p" in what or what == "j"):
-        # Nationalities (`an American car`) are adjectives unless the name goes on.
-        return _continues(tokens, taken, i + 1, cased=True) if i + 1 < len(tokens) else False
+        return _capital_at_start(tokens, taken, i, what)
+    if what[:1] == "j" and ("p" in what or what == "j"):
+        # Nationalities (`an American car`) are adjectives unless they stand alone or the name goes on.
+        return _name_goes_on(tokens, taken, i) or not _noun_follows(tokens, i)
     return True
+
+
+def _capital_at_start(tokens: Sequence[Token], taken: set[int], i: int, what: str) -> bool:
+    """The first word of a sentence has a capital anyway: a name only if it is one, or goes on as one."""
+    token = tokens[i]
+    if function_class(token.lower):
+        return False
+    k = i + 2 if token.lower in TITLES and i + 1 < len(tokens) and tokens[i + 1].text == "." else i + 1
+    goes_on = k < len(tokens) and _continues(tokens, taken, k, cased=True)
+    if token.lower in TITLES or what[:1] not in ("p", "f", ""):
+        return goes_on
+    return True
+
+
+def _name_goes_on(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
+    """The next capital makes a name with this one, and no common noun ends the phrase."""
+    j = i + 1
+    while j < len(tokens) and _continues(tokens, taken, j, cased=True):
+        j += 1
+    last = codes(tokens[j - 1].lower)
+    return j > i + 1 and not (last[:1] == "j" and _noun_follows(tokens, j - 1))
+
+
+def _noun_follows(tokens: Sequence[Token], i: int) -> bool:
+    """The next word is a common noun or an adjective before one."""
+    if i + 1 >= len(tokens) or tokens[i + 1].kind != "word":
+        return False
+    word = tokens[i + 1].lower
+    return not function_class(word) and any(c in "omlaj" for c in codes(word)[:1] or "o")
 
 
 def _opens_quote(tokens: Sequence[Token], i: int) -> bool:
@@ -226,7 +146,7 @@ def _likely(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
     token = tokens[i]
     if token.kind != "word" or i in taken or function_class(token.lower) or len(token.text) < 2:
         return False
-    if token.lower in _SAID or token.lower in _CALENDAR:
+    if token.lower in _CHATTER or token.lower in _CALENDAR:
         return False
     before = tokens[i - 1].lower if i and tokens[i - 1].kind in ("word", "number", "possessive") else ""
     what = codes(token.lower)
@@ -244,7 +164,7 @@ def _likely(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
 def _strange(tokens: Sequence[Token], i: int) -> bool:
     """A word that is no English word and does not stand where a common noun stands."""
     word = tokens[i].lower
-    if codes(word) or len(word) < 3 or function_class(word) or word in _SAID or "'" in word:
+    if codes(word) or len(word) < 3 or function_class(word) or word in _CHATTER or "'" in word:
         return False
     if not word.isascii():
         return False

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hopline.agent.loss.english.tables import words
 from hopline.agent.loss.english.tags import Tag
 from hopline.agent.loss.english.tokens import Token
 from hopline.agent.loss.english.words import canonical, function_class, verb_base
 
-_NEGATORS = frozenset(
-    ["not", "no", "never", "without", "neither", "nor", "none", "nobody", "nothing", "cannot", "nowhere"]
-)
-_PHRASES = {("no", "longer"), ("no", "one")}
-_WITHOUT_SCOPE = frozenset(["none", "nobody", "nothing", "nowhere"])
 _NOT_NEGATIVE = {("no", "matter"), ("no", "doubt"), ("not", "only"), ("no", "wonder"), ("nothing", "but")}
 _REACH = 7
 
@@ -33,12 +29,16 @@ def negations(tokens: Sequence[Token], tags: Sequence[Tag]) -> list[Negation]:
     found: list[Negation] = []
     for i, token in enumerate(tokens):
         word = token.lower
-        if token.kind != "word" or not (word in _NEGATORS or word.endswith("n't")):
+        if token.kind != "word" or not (word in words("negation", "words") or word.endswith("n't")):
             continue
         after = tokens[i + 1].lower if i + 1 < len(tokens) else ""
         if (word, after) in _NOT_NEGATIVE or (word == "no" and (not after or tokens[i + 1].kind != "word")):
             continue
-        scope = -1 if word in _WITHOUT_SCOPE else _scope(tokens, tags, i, noun=word in ("no", "without"))
+        scope = (
+            -1
+            if word in words("negation", "without_scope")
+            else _scope(tokens, tags, i, noun=word in ("no", "without"))
+        )
         value = _base(tokens[scope].lower, tags[scope]) if scope >= 0 else word
         found.append(Negation(value=value, start=i, end=max(scope, i) + 1, scope=scope))
     return found

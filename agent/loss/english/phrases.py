@@ -6,156 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hopline.agent.loss.english.numerals import Numeral
+from hopline.agent.loss.english.tables import words
 from hopline.agent.loss.english.tags import COLOURS, Tag
 from hopline.agent.loss.english.tokens import Token
-from hopline.agent.loss.english.words import COMPOUNDS, canonical, codes, is_plural, lexicon, singular
+from hopline.agent.loss.english.words import NOUN, canonical, codes, is_plural, lexicon, singular
 
-_MEASURES = frozenset(  # the thing is what follows "of"
-    [
-        "pair",
-        "couple",
-        "group",
-        "bunch",
-        "lot",
-        "number",
-        "piece",
-        "kind",
-        "sort",
-        "type",
-        "slice",
-        "set",
-        "row",
-        "line",
-        "stack",
-        "pile",
-        "plenty",
-        "variety",
-        "herd",
-        "flock",
-        "crowd",
-        "team",
-        "bit",
-        "sheet",
-        "length",
-        "series",
-        "handful",
-        "collection",
-        "dozen",
-        "hundred",
-        "thousand",
-        "total",
-        "heap",
-        "load",
-        "trio",
-        "quartet",
-    ]
-)
-_PICTURES = frozenset(
-    [
-        "picture",
-        "photo",
-        "photograph",
-        "image",
-        "drawing",
-        "illustration",
-        "scene",
-        "view",
-        "painting",
-        "sketch",
-        "close",
-    ]
-)
-_PLACES_ONLY = frozenset(
-    [
-        "side",
-        "top",
-        "bottom",
-        "middle",
-        "front",
-        "back",
-        "center",
-        "centre",
-        "left",
-        "right",
-        "edge",
-        "end",
-        "part",
-        "half",
-        "rest",
-        "way",
-        "area",
-        "place",
-        "spot",
-        "point",
-        "kind",
-        "distance",
-        "direction",
-        "background",
-        "foreground",
-        "corner",
-        "piece",
-        "thing",
-        "something",
-        "one",
-        "other",
-        "home",
-        "air",
-        "line",
-        "position",
-        "row",
-        "color",
-        "colour",
-        "world",
-        "country",
-        "earth",
-        "land",
-        "region",
-        "state",
-        "district",
-        "east",
-        "west",
-        "north",
-        "south",
-        "somewhere",
-        "anywhere",
-        "everywhere",
-        "abroad",
-        "sight",
-        "view",
-        "length",
-        "order",
-        "case",
-        "matter",
-        "life",
-        "body",
-        "head",
-        "company",
-        "party",
-        "class",
-        "member",
-        "leader",
-        "mind",
-        "course",
-        "key",
-        "name",
-        "word",
-        "letter",
-        "line",
-        "note",
-        "step",
-        "turn",
-        "work",
-        "post",
-        "figure",
-        "form",
-        "shape",
-        "pattern",
-    ]
-)
-_THINGS_TOO = frozenset(
-    ["head", "body", "key", "letter", "home", "corner", "land", "earth", "party", "country", "note", "line"]
-)
-_NOT_THINGS = _PLACES_ONLY - _THINGS_TOO
+_ONE = frozenset({"a", "an", "another", "this", "that", "each", "every"})
+_KNOWN = frozenset({"the", "this", "that", "these", "those", "its", "his", "her", "their", "both"})
+_HYPHENS = "-‐‑"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -168,8 +26,10 @@ class Thing:
         start: index of the phrase's first token.
         end: index after its last token.
         count: how many, if the text says so.
+        count_at: index of the first token of the count; -1 without one.
         implied: how many the grammar implies (`a car` is one); None for a plural or mass noun.
         colours: canonical colour and token index.
+        same_as: index of the thing that it mentions again, `a car … the car`.
     """
 
     noun: str
@@ -180,6 +40,20 @@ class Thing:
     count_at: int = -1
     implied: str | None = None
     colours: list[tuple[str, int]] = field(default_factory=list)
+    same_as: int | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Parts:
+    """A noun phrase as it stands: determiner, number, colours, nouns, and whether anything describes it."""
+
+    start: int
+    end: int = 0
+    determiner: str = ""
+    number: Numeral | None = None
+    colours: list[tuple[str, int]] = field(default_factory=list)
+    nouns: list[int] = field(default_factory=list)
+    described: bool = False
 
 
 def things(tokens: Sequence[Token], tags: Sequence[Tag], numbers: Sequence[Numeral]) -> list[Thing]:
@@ -188,133 +62,188 @@ def things(tokens: Sequence[Token], tags: Sequence[Tag], numbers: Sequence[Numer
     found: list[Thing] = []
     i = 0
     while i < len(tokens):
-        if tags[i] not in ("D", "#", "J", "C", "N", "R") or (tags[i] == "R" and not _adverb_inside(tags, i)):
+        if tags[i] in ("D", "#", "J", "C", "N") or (tags[i] == "R" and tags[i + 1 : i + 2] in (["J"], ["C"])):
+            thing, i, determiner = _phrase(tokens, tags, at, i)
+            if thing is not None:
+                thing.same_as = _mentioned(thing, determiner, found)
+                found.append(thing)
+        else:
             i += 1
-            continue
-        thing, i = _phrase(tokens, tags, at, i)
-        if thing is not None:
-            found.append(thing)
     _predicates(tokens, tags, found)
     return found
 
 
-def _adverb_inside(tags: Sequence[Tag], i: int) -> bool:
-    return i + 1 < len(tags) and tags[i + 1] in ("J", "C")
+def _mentioned(thing: Thing, determiner: str, found: Sequence[Thing]) -> int | None:
+    """The earlier thing that a definite phrase speaks of."""
+    if determiner not in _KNOWN or thing.count is not None:
+        return None
+    colours = {c for c, _ in thing.colours}
+    for k, other in reversed(list(enumerate(found))):
+        theirs = {c for c, _ in other.colours}
+        if other.noun == thing.noun and other.same_as is None and (not colours or not theirs or colours & theirs):
+            return k
+    return None
 
 
 def _phrase(
     tokens: Sequence[Token], tags: Sequence[Tag], at: dict[int, Numeral], start: int
-) -> tuple[Thing | None, int]:
+) -> tuple[Thing | None, int, str]:
+    """The thing of the phrase at `start` if it has one, the index after it, and its determiner."""
+    parts = _parts(tokens, tags, at, start)
+    if not parts.nouns:
+        return None, parts.end, ""
+    head = parts.nouns[-1]
+    word = tokens[head].lower
+    number = parts.number if parts.number and not parts.number.ordinal else None
+    count, count_at = (number.value, number.start) if number else (None, -1)
+    after = tokens[head + 1].lower if head + 1 < len(tokens) else ""
+    single = singular(word)
+    if after == "of" and (single in words("nouns", "measures") or single in words("nouns", "pictures")):
+        if single in ("pair", "couple") and number is None:
+            count, count_at = "2", head
+        inner, end, _ = _phrase(tokens, tags, at, head + 2) if head + 2 < len(tokens) else (None, head + 2, "")
+        if inner is not None:
+            if inner.count is None and count is not None and _counts(single):
+                inner.count, inner.count_at = count, count_at
+            inner.start = start
+            inner.colours = parts.colours + inner.colours
+        return inner, max(end, parts.end), parts.determiner
+    noun = _compound(tokens, parts.nouns)
+    if not _is_thing(noun, word, parts):
+        return None, parts.end, ""
+    thing = Thing(
+        noun=noun,
+        head=head,
+        start=start,
+        end=parts.end,
+        count=count,
+        count_at=count_at,
+        implied="1" if not is_plural(word) and parts.determiner in _ONE else None,
+        colours=parts.colours,
+    )
+    return thing, parts.end, parts.determiner
+
+
+def _counts(measure: str) -> bool:
+    """`two pairs of` and `a pair of` count the things; `two kinds of` do not."""
+    return measure in ("pair", "couple", "dozen", "total", "number", "piece", "slice", "bit")
+
+
+def _parts(tokens: Sequence[Token], tags: Sequence[Tag], at: dict[int, Numeral], start: int) -> _Parts:
+    parts = _Parts(start=start)
     i = start
-    number: Numeral | None = None
-    determiner = ""
-    colours: list[tuple[str, int]] = []
-    nouns: list[int] = []
     while i < len(tokens):
-        if nouns and tags[i] != "N" and tokens[i].text not in "-‐‑":
-            if not (tags[i] == "C" and i + 1 < len(tokens) and tags[i + 1] == "N" and tokens[i - 1].text in "-"):
+        here = tokens[i]
+        if parts.nouns and tags[i] != "N" and not (here.text in _HYPHENS and _joins(tokens, tags, i)):
+            break
+        if i in at:
+            if parts.number is not None or parts.nouns:
                 break
-        if i in at and not nouns:
-            if number is not None:
-                break
-            number = at[i]
-            i = number.end
+            parts.number = at[i]
+            i = at[i].end
             continue
         if tags[i] == "D":
-            if (determiner or number or colours) and i > start and tokens[i].kind != "possessive":
+            if i > start and parts.determiner + str(parts.number or "") and here.kind != "possessive":
                 break
-            determiner = tokens[i].lower
-            number = None
-            colours.clear()
+            parts.determiner = here.lower
         elif tags[i] == "C":
-            colours.append((COLOURS[tokens[i].lower], i))
+            parts.colours.append((COLOURS[here.lower], i))
         elif tags[i] == "N":
-            nouns.append(i)
-        elif tags[i] in ("J", "R") or (
-            tags[i] == "&" and i + 1 < len(tokens) and tags[i + 1] in ("C",) and i and tags[i - 1] in ("C",)
-        ):
-            pass
-        elif tags[i] == "." and tokens[i].text in ",-‐‑" and tokens[i].text and i > start and i + 1 < len(tokens):
-            joins = tags[i + 1] in ("J", "C") and tags[i - 1] in ("J", "C") if tokens[i].text == "," else True
-            if not joins or (nouns and tokens[i].start != tokens[i - 1].end):
-                break
-        else:
+            parts.nouns.append(i)
+        elif tags[i] == "J":
+            parts.described = True
+        elif not (tags[i] == "R" or _joins(tokens, tags, i)) or i == start:
             break
         i += 1
-    if i == start:
-        return None, start + 1
-    if not nouns:
-        return None, i
-    head = nouns[-1]
-    word = tokens[head].lower
-    noun = _compound(tokens, nouns)
-    plural = is_plural(word)
-    if (
-        word in ("pair", "couple")
-        and _is(tokens, head + 1, "of")
-        and determiner in ("a", "an", "the")
-        and number is None
-    ):
-        counted, count_at = "2", head
-    else:
-        counted, count_at = (number.value, number.start) if number and not number.ordinal else (None, -1)
-    if singular(word) in _MEASURES | _PICTURES and _is(tokens, head + 1, "of"):
-        inner, after = _phrase(tokens, tags, at, head + 2) if head + 2 < len(tokens) else (None, i)
-        if inner is not None:
-            if singular(word) in _MEASURES and inner.count is None and counted is not None:
-                if word in ("pair", "couple") or not plural or plural:
-                    inner.count, inner.count_at = counted, count_at
-            inner.start = start
-            inner.colours = colours + inner.colours
-            return inner, after
-        return None, max(i, head + 2)
-    if not _is_thing(noun, word, determiner, number is not None or bool(colours)):
-        return None, i
-    implied = "1" if not plural and determiner in ("a", "an", "another", "this", "that", "each", "every") else None
-    thing = Thing(
-        noun=noun, head=head, start=start, end=i, count=counted, count_at=count_at, implied=implied, colours=colours
-    )
-    return thing, i
+    parts.end = max(i, start + 1)
+    return parts
 
 
-def _is(tokens: Sequence[Token], i: int, word: str) -> bool:
-    return i < len(tokens) and tokens[i].lower == word
+def _joins(tokens: Sequence[Token], tags: Sequence[Tag], i: int) -> bool:
+    """A hyphen inside a phrase, or a comma or `and` between two of its adjectives."""
+    if not 0 < i < len(tokens) - 1:
+        return False
+    both = tags[i - 1] in ("J", "C") and tags[i + 1] in ("J", "C")
+    if tokens[i].text in _HYPHENS:
+        return tokens[i].start == tokens[i - 1].end and tokens[i].end == tokens[i + 1].start
+    if tags[i] == "&":
+        return tags[i - 1] == tags[i + 1] == "C"
+    return tokens[i].text == "," and both
 
 
 def _compound(tokens: Sequence[Token], nouns: Sequence[int]) -> str:
     head = tokens[nouns[-1]].lower
     if len(nouns) > 1:
-        two = f"{tokens[nouns[-2]].lower}_{head}"
-        if two in COMPOUNDS or singular(two) in COMPOUNDS or "o" in lexicon().get(singular(two), ""):
+        two = singular(f"{tokens[nouns[-2]].lower}_{head}")
+        if two in words("nouns", "compounds") or "o" in lexicon().codes.get(two, ""):
             return canonical(two)
     return canonical(head)
 
 
-def _is_thing(noun: str, word: str, determiner: str, described: bool) -> bool:
-    if noun in _NOT_THINGS or noun in _PICTURES:
+def _is_thing(noun: str, word: str, phrase: _Parts) -> bool:
+    """Whether a head noun names a thing, given what is said with it."""
+    if noun in words("nouns", "pictures"):
         return False
-    if "_" in noun:
+    if phrase.colours or "_" in noun or noun in words("nouns", "things") or word in words("nouns", "things"):
         return True
+    if noun in words("nouns", "determined_things"):
+        return bool(phrase.determiner or phrase.described)
+    if noun in words("nouns", "not_things"):
+        return False
     what = codes(noun) or codes(word)
-    if not what:
-        return True
-    letter = next((c for c in what if c in "ola"), "")
-    return letter == "o" or letter == "l"
+    letter = next((c for c in what if c in NOUN), "")
+    return letter in ("o", "l") or (letter == "m" and phrase.number is not None) or not what
 
 
 def _predicates(tokens: Sequence[Token], tags: Sequence[Tag], found: list[Thing]) -> None:
     """Colours said of a thing after it: `the car is red`, `a house painted white`."""
     used = {at for thing in found for _, at in thing.colours}
-    for i, t in enumerate(tags):
-        if t != "C" or i in used:
+    for i, tagged in enumerate(tags):
+        if tagged != "C" or i in used:
             continue
-        subject = next((thing for thing in reversed(found) if thing.end <= i), None)
-        if subject is None:
-            continue
-        between = range(subject.end, i)
-        if any(tokens[k].kind == "stop" for k in between):
-            continue
-        if all(tags[k] in ("X", "R", "O", "C", "&") or tokens[k].lower in ("painted", "colored", "coloured", "looks",
-               "turned", "dyed", ",", "dark", "light", "bright", "pale", "deep") for k in between):  # fmt: skip
-            if not any(tokens[k].lower in ("not", "never") or tokens[k].lower.endswith("n't") for k in between):
-                subject.colours.append((COLOURS[tokens[i].lower], i))
+        verb = _linking_verb(tokens, tags, i)
+        subject = _subject(tokens, tags, found, verb) if verb >= 0 else None
+        if subject is not None:
+            subject.colours.append((COLOURS[tokens[i].lower], i))
+
+
+def _linking_verb(tokens: Sequence[Token], tags: Sequence[Tag], at: int) -> int:
+    """Index of the `is`, `turned` or `painted` before a colour; -1 if there is none or it is denied."""
+    j = at - 1
+    while j >= 0:
+        word = tokens[j].lower
+        if word in ("not", "never") or word.endswith("n't"):
+            return -1
+        if tags[j] == "X" or word in words("colour_words", "linking"):
+            return j
+        if not (
+            tags[j] in ("C", "J", "R", "&")
+            or word in words("colour_words", "shade")
+            or word in ("a", "an", ",", "with", "in")
+        ):
+            return -1
+        j -= 1
+    return -1
+
+
+def _subject(tokens: Sequence[Token], tags: Sequence[Tag], found: Sequence[Thing], verb: int) -> Thing | None:
+    """What a linking verb speaks of: the head of the chain of phrases before it, `the horn of the car is`."""
+    before = [thing for thing in found if thing.end <= verb]
+    if not before or any(t.kind == "stop" for t in tokens[before[-1].end : verb]):
+        return None
+    if (
+        tags[verb] == "V"
+        and tokens[verb].lower in ("painted", "dyed", "coloured", "colored")
+        and before[-1].end == verb
+    ):
+        return before[-1]
+    k = len(before) - 1
+    while k and _hangs_on(tokens, tags, before[k - 1], before[k]):
+        k -= 1
+    return before[k]
+
+
+def _hangs_on(tokens: Sequence[Token], tags: Sequence[Tag], first: Thing, second: Thing) -> bool:
+    """The second phrase follows the first after nothing but a preposition."""
+    between = range(first.end, second.start)
+    return bool(between) and all(tags[k] == "P" for k in between)

@@ -6,26 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hopline.agent.loss.english.phrases import Thing
+from hopline.agent.loss.english.tables import inverted
 from hopline.agent.loss.english.tags import Tag
 from hopline.agent.loss.english.tokens import Token
 
-_PHRASES: dict[tuple[str, ...], str] = {
-    tuple(words.split()): relation
-    for relation, ways in {
-        "left of": "to the left of|on the left of|left of|to the left side of|on the left side of",
-        "right of": "to the right of|on the right of|right of|to the right side of|on the right side of",
-        "above": "above|over|up above",
-        "below": "below|under|beneath|underneath",
-        "on": "on|on top of|upon|atop|onto",
-        "next to": "next to|beside|near|close to|alongside|adjacent to|by|nearby|by the side of|at the side of",
-        "in front of": "in front of|before",
-        "behind": "behind|in back of",
-        "in": "in|inside|within|inside of|into|in the middle of",
-        "between": "between|in between",
-        "with": "with",
-    }.items()
-    for words in ways.split("|")
-}
+_PHRASES = {tuple(way.split()): relation for way, relation in inverted("relations", "|").items()}
 _LONGEST = max(map(len, _PHRASES))
 INVERSE = {"right of": "left of", "below": "above", "behind": "in front of"}
 """Said the other way round, so that `A right of B` and `B left of A` are one relation."""
@@ -63,7 +48,7 @@ def relations(tokens: Sequence[Token], tags: Sequence[Tag], things: Sequence[Thi
         second = _also(tokens, things, target) if relation == "between" else None
         if subject is None and relation != "between":
             subject = _inverted(tokens, tags, things, target)
-        if subject is not None and relation != "with" and (relation != "between" or second is not None):
+        if subject is not None and (relation != "between" or second is not None):
             found.append(Relation(relation=relation, subject=subject, object=target, second=second, start=i, end=end))
         i = end
     return found

@@ -5,106 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from hopline.agent.loss.english.tables import inverted, words
 from hopline.agent.loss.english.tokens import Token
-from hopline.agent.loss.english.words import codes, function_class, is_plural
+from hopline.agent.loss.english.words import NOUN, codes, function_class, is_plural, verb_base
 
 Tag = Literal["D", "N", "J", "C", "#", "V", "P", "&", "X", "R", "O", "NP", "."]
 """Determiner, noun, adjective, colour, number, verb, preposition, conjunction, auxiliary, adverb, pronoun,
 proper name, anything else."""
 
-COLOURS = {
-    **{c: c for c in ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey"]},
-    "gray": "grey",
-    "violet": "purple",
-    "crimson": "red",
-    "scarlet": "red",
-    "golden": "gold",
-    "gold": "gold",
-    "silver": "silver",
-    "beige": "beige",
-    "tan": "tan",
-    "turquoise": "turquoise",
-    "teal": "teal",
-    "navy": "blue",
-    "maroon": "maroon",
-    "magenta": "magenta",
-    "cyan": "cyan",
-    "lavender": "purple",
-    "indigo": "indigo",
-    "blonde": "blond",
-    "blond": "blond",
-    "khaki": "khaki",
-    "lime": "lime",
-    "burgundy": "maroon",
-    "azure": "blue",
-    "reddish": "red",
-    "greenish": "green",
-    "bluish": "blue",
-    "yellowish": "yellow",
-    "brownish": "brown",
-    "greyish": "grey",
-    "grayish": "grey",
-    "whitish": "white",
-    "blackish": "black",
-    "pinkish": "pink",
-    "ruby": "red",
-    "silvery": "silver",
-    "aqua": "turquoise",
-    "mauve": "purple",
-    "amber": "amber",
-    "ivory": "ivory",
-    "cream-coloured": "cream",
-    "emerald": "green",
-}
-UNSURE_COLOURS = frozenset(
-    [
-        "tan",
-        "gold",
-        "silver",
-        "lime",
-        "amber",
-        "ivory",
-        "ruby",
-        "emerald",
-        "cream",
-        "navy",
-        "lavender",
-        "khaki",
-        "aqua",
-        "orange",
-    ]
-)
-SIZES = frozenset(
-    [
-        "big",
-        "small",
-        "little",
-        "large",
-        "tiny",
-        "huge",
-        "tall",
-        "short",
-        "long",
-        "giant",
-        "old",
-        "young",
-        "new",
-        "wooden",
-        "nice",
-        "pretty",
-        "beautiful",
-        "empty",
-        "full",
-        "dark",
-        "light",
-        "bright",
-        "pale",
-        "open",
-        "closed",
-        "single",
-    ]
-)
-_PREDETERMINER = frozenset(["D", "#", "J", "C", "PS"])
+COLOURS = inverted("colours")
+"""Canonical colour by word."""
 
 
 def tag(tokens: Sequence[Token], fixed: dict[int, Tag]) -> list[Tag]:
@@ -115,7 +25,7 @@ def tag(tokens: Sequence[Token], fixed: dict[int, Tag]) -> list[Tag]:
         fixed: by index, what is known already (numbers, dates, names).
     """
     tags: list[Tag] = []
-    for i, token in enumerate(tokens):
+    for i in range(len(tokens)):
         tags.append(fixed[i] if i in fixed else _tag(tokens, tags, i, fixed))
     return tags
 
@@ -136,60 +46,74 @@ def _tag(tokens: Sequence[Token], tags: Sequence[Tag], i: int, fixed: dict[int, 
     if kind:
         return _closed(kind, word, before, tokens, i)
     what = codes(word)
-    noun = any(c in "ola" for c in what)
+    noun = any(c in NOUN for c in what)
     verb, adjective = "v" in what, "j" in what
     if not what:
         return "V" if before in ("X", "O") and word.endswith(("ed", "ing")) else "N"
-    if before in ("D", "#", "J", "C", "NP#"):
-        return _inside(word, what, noun, adjective, verb, after, tokens, tags, i, fixed, before)
+    if before in ("D", "#", "J", "C"):
+        return _inside(word, what, noun, adjective, verb, after, before, i + 1 in fixed)
     if what[0] == "r" or (word.endswith("ly") and "r" in what):
         return "R"
     if verb and (before in ("X", "O", "TO") or (before == "R" and not noun)):
         if before == "X" and adjective and what[0] == "j":
             return "J"
-        return "V" if not (before == "X" and what[0] == "j") else "J"
-    if before in ("N", "NP") and verb and i and tokens[i - 1].kind == "word":
-        if word.endswith(("ing", "ed")):
+        if not (before == "TO" and what[0] in "ol"):
             return "V"
-        if not noun or what[0] == "v":
-            return "V"
-        if (
-            _starts_object(after)
-            and not (is_plural(word) and after in ("of", "and", "or"))
-            and after not in ("of", "and")
-        ):
-            return "V" if what.index("v") <= 1 or is_plural(word) else "N"
-    if word.endswith("ing") and verb and not (noun and what[0] in "ol"):
+    if before in ("N", "NP") and verb and tokens[i - 1].kind == "word":
+        return _after_noun(word, what, noun, before, tokens[i - 1].lower, after)
+    if before == "P" and noun and not _participle(word):
+        return "J" if adjective and what[0] == "j" and after and _may_be_noun(after) else "N"
+    if _participle(word) and word.endswith("ing") and verb and not (noun and what[0] in "ol"):
         return "V"
     if what[0] == "v" and (not noun or _starts_object(after)) and after != "of":
         return "V"
     if adjective and (what[0] == "j" or not noun) and after and _may_be_noun(after):
         return "J"
-    if noun and what[0] in "olajvr":
+    if noun:
         return "J" if what[0] == "j" and not is_plural(word) else "V" if what[0] == "v" and not is_plural(word) else "N"
     if adjective:
         return "J"
     return "V" if verb else "R" if "r" in what else "N"
 
 
+def _participle(word: str) -> bool:
+    """A form in -ed or -ing of a verb: `barking`, not `king`."""
+    return word.endswith(("ed", "ing")) and verb_base(word) != word
+
+
+def _after_noun(word: str, what: str, noun: bool, before: str, last: str, after: str) -> Tag:
+    """A word that may be a verb, right after a noun: `the dog barks` against `the desk top`."""
+    if _participle(word) or not noun:
+        return "V"
+    if function_class(after) == "auxiliary":
+        return "N"
+    base = verb_base(word) == word and not is_plural(word)
+    if base and before == "N" and not is_plural(last):
+        return "N"
+    if what[0] == "v":
+        return "V"
+    if after and _starts_object(after) and after not in ("of", "and", "or"):
+        return "V" if "v" in what[:2] or is_plural(word) else "N"
+    return "N"
+
+
 def _inside(
-    word: str, what: str, noun: bool, adjective: bool, verb: bool, after: str, tokens: Sequence[Token],
-    tags: Sequence[Tag], i: int, fixed: dict[int, Tag], before: str,
-) -> Tag:  # fmt: skip
+    word: str, what: str, noun: bool, adjective: bool, verb: bool, after: str, before: str, after_is_fixed: bool
+) -> Tag:
     """A word after a determiner, number, adjective or colour."""
-    goes_on = bool(after) and _may_be_noun(after) and i + 1 not in fixed
-    if word.endswith(("ed", "ing")) and (verb or adjective) and not (noun and what[0] in "ol"):
+    goes_on = bool(after) and _may_be_noun(after) and not after_is_fixed
+    if _participle(word) and (verb or adjective) and not (noun and what[0] in "ol"):
         return "J" if goes_on else "N" if noun and before in ("D", "#") else "V"
     if adjective and (what[0] == "j" or not noun):
         return "J" if goes_on or not noun else "N"
+    if what[0] == "v" and before == "#" and not is_plural(word):
+        return "V"
     if noun:
         return "N"
-    if what[0] == "r" or what == "r":
+    if "r" in what:
         return "R"
     if verb:
-        return "V" if not goes_on else "J"
-    if adjective:
-        return "J"
+        return "J" if goes_on else "V"
     return "N"
 
 
@@ -232,7 +156,7 @@ def _may_be_noun(word: str) -> bool:
     if function_class(word):
         return word in ("one", "ones")
     what = codes(word)
-    return not what or any(c in "olajpf" for c in what)
+    return not what or any(c in "omlajpf" for c in what)
 
 
 def _starts_object(word: str) -> bool:
@@ -245,4 +169,4 @@ def _colour_is_noun(word: str, before: str, tokens: Sequence[Token], i: int, fix
     follows = after is not None and after.kind == "word" and (after.lower in COLOURS or _may_be_noun(after.lower))
     if word == "orange":
         return before in ("D", "#") and not follows and (tokens[i - 1].lower in ("an", "one", "the") or before == "#")
-    return word in UNSURE_COLOURS and not follows
+    return word in words("colour_words", "unsure") and not follows

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The bars of the fact extractor: planted edits, natural sentences, paraphrases that change nothing.
+
+python benchmarks/facts.py [--dev] [--misses]
+
+--dev      score the natural sentences to tune on instead of those to test on
+--misses   print what was missed and what was read wrongly
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from hopline.agent.loss.english.words import canonical
+from hopline.agent.loss.extraction import English
+from hopline.agent.loss.facts import Fact
+
+DATA = Path(__file__).parent / "data"
+KEYS = {"o": "object", "k": "count", "c": "colour", "#": "number", "n": "name", "q": "quantity", "d": "date"}
+BARS = {"object": 0.80, "count": 0.80, "colour": 0.80, "number": 0.80, "name": 0.80}
+
+
+def labelled(path: Path) -> list[tuple[str, Counter[tuple[str, str]]]]:
+    """Sentences and the facts a person found in them, as (type, value)."""
+    found = []
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        sentence, *parts = (part.strip() for part in line.split(" | "))
+        facts: Counter[tuple[str, str]] = Counter()
+        for part in parts:
+            kind, _, values = part.partition(" ")
+            facts.update((KEYS[kind], _written(KEYS[kind], value.strip())) for value in values.split(","))
+        found.append((sentence.removesuffix(" |"), facts))
+    return found
+
+
+def _written(kind: str, value: str) -> str:
+    if kind == "object":
+        return canonical(value)
+    if kind in ("count", "colour"):
+        what, _, owner = value.partition("@")
+        return f"{what}@{canonical(owner)}"
+    if kind == "name":
+        return "".join(c for c in value.lower() if c.isalnum())
+    return value
+
+
+def read(text: str, extractor: English) -> Counter[tuple[str, str]]:
+    """The facts the extractor finds, written as the labels are."""
+    facts = extractor.facts(text)
+    return Counter((f.type, _found(f)) for f in facts if f.type in KEYS.values())
+
+
+def _found(fact: Fact) -> str:
+    if fact.type == "object":
+        return fact.value.rpartition("_")[2]
+    if fact.type in ("count", "colour"):
+        owner = fact.slot.removeprefix("object:").partition("#")[0].rpartition("_")[2]
+        return f"{fact.value}@{owner}"
+    if fact.type == "name":
+        return "".join(c for c in fact.value if c.isalnum())
+    return f"{fact.value} {fact.slot}" if fact.type == "quantity" else fact.value
+
+
+def natural(path: Path, *, caseless: bool, misses: bool) -> bool:
+    """Recall and precision by type on natural sentences; True when every bar is met."""
+    extractor = English()
+    hit: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
+    given: Counter[str] = Counter()
+    rows = labelled(path)
+    wrong: dict[str, list[str]] = defaultdict(list)
+    began = time.perf_counter()
+    for sentence, truth in rows:
+        text = (
+            "".join(c for c in sentence.lower() if c.isalnum() or c in " '$%.-").rstrip(".") if caseless else sentence
+        )
+        found = read(text, extractor)
+        for kind in KEYS.values():
+            mine = Counter({k: v for k, v in truth.items() if k[0] == kind})
+            theirs = Counter({k: v for k, v in found.items() if k[0] == kind})
+            both = mine & theirs
+            hit[kind] += both.total()
+            wanted[kind] += mine.total()
+            given[kind] += theirs.total()
+            if misses and mine != theirs:
+                wrong[kind].append(
+                    f"{text}\n      missed {[v for _, v in mine - both]} wrong {[v for _, v in theirs - both]}"
+                )
+    spent_ms = (time.perf_counter() - began) * 1000 / len(rows)
+    style = "lower case, no punctuation" if caseless else "as written"
+    print(f"\nNatural sentences, {path.name}, {len(rows)} {style}, {spent_ms:.2f} ms each")
+    print(f"  {'type':10} {'recall':>8} {'precision':>10} {'labelled':>9}   bar")
+    met = True
+    for kind in KEYS.values():
+        recall = hit[kind] / wanted[kind] if wanted[kind] else float("nan")
+        precision = hit[kind] / given[kind] if given[kind] else float("nan")
+        bar = BARS.get(kind)
+        fine = bar is None or (recall >= bar and precision >= bar)
+        met &= fine
+        print(
+            f"  {kind:10} {recall:8.3f} {precision:10.3f} {wanted[kind]:9d}   {f'{bar:.2f} {_word(fine)}' if bar else ''}"
+        )
+        for line in wrong[kind]:
+            print(f"    {line}")
+    return met
+
+
+def _word(fine: bool) -> str:
+    return "met" if fine else "MISSED"
+
+
+def main() -> int:
+    """Print every bar with what was measured; 1 if one is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--misses", action="store_true")
+    options = parser.parse_args()
+    path = DATA / ("natural-dev.txt" if options.dev else "natural-test.txt")
+    met = natural(path, caseless=False, misses=options.misses)
+    natural(path, caseless=True, misses=options.misses)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
