@@ -103,8 +103,7 @@ class _Reading:
         for name in self.names:
             self._add("name", "name", name.value, name.start, name.end)
         for n in self.negations:
-            start, end = (n.start, n.end)
-            self._add("negation", "negation", n.value, start, end)
+            self._add("negation", "negation", n.value, n.start, n.end)
         return tuple(sorted(self.made, key=lambda f: (f.span or (0, 0), f.id)))
 
     def _objects(self, kept: Sequence[Thing]) -> list[Fact]:
@@ -131,19 +130,14 @@ class _Reading:
             text=thing.noun.replace("_", " "), implied=thing.implied or "",
         )  # fmt: skip
         if thing.count is not None:
-            end = thing.head + 1
-            self._add(
-                "count",
-                owner.id,
-                thing.count,
-                thing.count_at,
-                end,
-                owners=(owner,),
-                at=(thing.count_at, thing.count_at + 1),
-            )
+            at = thing.count_at
+            self._add("count", owner.id, thing.count, at, thing.head + 1, owners=(owner,), at=(at, at + 1))
         for colour, at in thing.colours:
-            self._add("colour", owner.id, colour, at, at + 1, owners=(owner,), text=f"{colour} {owner.text}")
+            self._colour(owner, colour, at)
         return owner
+
+    def _colour(self, owner: Fact, colour: str, at: int) -> None:
+        self._add("colour", owner.id, colour, at, at + 1, owners=(owner,), text=f"{colour} {owner.text}")
 
     def _relations(self, kept: Sequence[Thing], owners: Sequence[Fact]) -> None:
         for r in relations(self.tokens, self.tags, kept):
