@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from functools import lru_cache
 
 from hopline.agent.hops.journal import now, ref_of
 from hopline.agent.hops.records import ArtifactRef, Failure, Probe, RunRecord
@@ -14,7 +15,8 @@ from hopline.agent.running.events import Event, OnEvent
 from hopline.agent.running.runner import Runner
 from hopline.tools.artifact import TEXT
 from hopline.tools.backend import Backend, Call
-from hopline.tools.errors import HoplineError
+from hopline.tools.encoder import Encoder
+from hopline.tools.errors import HoplineError, Unavailable
 
 
 def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, cancelled: threading.Event) -> RunLoss:
@@ -37,7 +39,18 @@ def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, canc
             reading = journal.add_probe(_read(runner, run, node, hop, backend, cancelled))
             words = reading.error.message if reading.error else f"read by {backend.id}"
             on_event(Event(kind="probe", run=run, words=words))
-    return measure_run(run, hops, journal.probes(run_id), journal.read)
+    return measure_run(run, hops, journal.probes(run_id), journal.read, _encoder())
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> Encoder | None:
+    """The encoder for the cosine, loaded; None where it is not here."""
+    encoder = Encoder()
+    try:
+        encoder.load()
+    except Unavailable:
+        return None
+    return encoder
 
 
 def _reader(runner: Runner, tool: str) -> Backend | HoplineError:

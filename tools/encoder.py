@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hopline.tools.errors import MissingExtra
 from hopline.tools.home import limits
-from hopline.tools.models import path_of
+from hopline.tools.models import find, path_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,11 @@ class Encoder:
     def __init__(self) -> None:
         self._session: Any = None
         self._tokenizer: Any = None
+
+    @property
+    def id(self) -> str:
+        """Name and digest of the model, and the version of the graph built from it."""
+        return f"{MODEL}@{find(MODEL).digest[:12]}/{_GRAPH_VERSION}"
 
     def load(self) -> None:
         """Bring the network into memory."""

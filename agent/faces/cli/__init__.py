@@ -12,7 +12,7 @@ import sys
 import typer
 from click.exceptions import Abort, ClickException, Exit
 from hopline.agent.faces.cli import installing, journal, running
-from hopline.agent.faces.cli.output import fail
+from hopline.agent.faces.cli.output import fail, fail_as_bug
 from hopline.tools.errors import HoplineError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -64,4 +65,6 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         sys.stderr.close()
         code = 1
+    except Exception as error:  # nothing else should come here: a bug, told without a wall of text
+        code = fail_as_bug(error)
     sys.exit(code or 0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from hopline.tools.errors import HoplineError
+from hopline.tools.home import home
 from rich.console import Console
 from rich.text import Text
 
@@ -50,6 +52,18 @@ def fail(error: HoplineError) -> int:
     else:
         human().print(Text.assemble(("hopline: ", "bold red"), message))
     return error.exit_code
+
+
+def fail_as_bug(error: Exception) -> int:
+    """Say in one line that this is our fault, and keep the traceback in a file.
+
+    Returns:
+        The exit code.
+    """
+    path = home() / "last-bug.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)), "utf-8")
+    return fail(HoplineError(f"a bug in hopline: {type(error).__name__}: {error}. The details are in {path}."))
 
 
 def visible(text: str) -> str:
