@@ -17,7 +17,6 @@ READ_BY = {AUDIO: "speech_to_text", IMAGE: "image_captioning"}
 """The tool that reads a node of each modality."""
 NOT_CONTENT = frozenset({"question"})
 """Inputs that ask; what they say need not come out again."""
-SPEAKERS = frozenset({"text_to_speech"})
 _ENGLISH = frozenset({"", "en", "eng", "english", "auto"})
 
 
@@ -136,13 +135,18 @@ def _ordered(run: RunRecord, hops: Sequence[Hop]) -> list[Hop]:
 
 
 def _same_reader(probe: Probe, hop: Hop) -> bool:
-    readers = {probe.reader, str(probe.details.get("reader") or "")} - {""}
-    workers = {hop.backend, str(hop.details.get("reader") or "")} - {""}
-    if readers & workers:
+    readers = _workers(probe.reader, probe.details)
+    if any(a == b or _unsure_same(a, b) for a in readers for b in _workers(hop.backend, hop.details)):
         return True
-    if probe.identity and dict(probe.identity) == dict(hop.identity):
-        return True
-    return any(_unsure_same(a, b) for a in readers for b in workers)
+    return bool(probe.identity) and dict(probe.identity) == dict(hop.identity)
+
+
+def _workers(backend: str, details: Mapping[str, Any]) -> set[str]:
+    """Who did the work: the backend, and the one it says it handed the work to (`details["reader"]`)."""
+    inner = str(details.get("reader") or "")
+    if inner and ":" not in inner:
+        inner = f"{backend.partition(':')[0]}:{inner}"
+    return {backend, inner} - {""}
 
 
 def _unsure_same(a: str, b: str) -> bool:
@@ -160,7 +164,6 @@ class _Walk:
     ) -> None:  # fmt: skip
         self.nodes: list[Node] = []
         self.own, self.probes, self.read, self.notes = own, probes, read, notes
-        self.by_artifact: dict[tuple[str, str], Node] = {}
         self.plan: Mapping[str, Any] = {s.get("id"): s for s in (run.plan or {}).get("steps", ())}
         self.step_nodes: dict[str, list[Node]] = {}
         self.given = 0
@@ -183,12 +186,10 @@ class _Walk:
 
     def hop(self, hop: Hop) -> None:
         parents = self._parents(hop)
-        by_id = {n.id: n for n in self.nodes}
         refs = hop.output_list if hop.status == "ok" else ()
         several = len(refs) > 1 or sum(1 for h in self.own if h.step == hop.step) > 1
         sources = tuple(dict.fromkeys(s for p in parents for s in p.sources))
         ancestors = tuple(n.id for n in self.nodes if any(n.id == p.id or n.id in p.ancestors for p in parents))
-        del by_id
         for ref in refs:
             made = self.step_nodes.setdefault(hop.step, [])
             node = Node(
@@ -221,16 +222,15 @@ class _Walk:
         for probe in reversed(usable_readers(node, readings)):
             text = self._text(probe.reading)
             if text is not None:
-                who = str(probe.details.get("reader") or probe.reader)
-                return replace(node, evidence="read", reader=who, text=text)
+                inner = sorted(_workers(probe.reader, probe.details) - {probe.reader})
+                return replace(node, evidence="read", reader=inner[0] if inner else probe.reader, text=text)
         node = replace(node, unread=self._why_unread(node, readings))
         declared = hop.details.get("declared")
         if isinstance(declared, Mapping):
-            spoken = declared.get("text")
-            if isinstance(spoken, str):
-                return replace(node, evidence="declared", text=spoken)
             if declared.get("objects") is not None:
                 return replace(node, evidence="declared", declared_facts=declared_facts(declared))
+            if isinstance(declared.get("text"), str):
+                return replace(node, evidence="declared", text=declared["text"])
         return node
 
     def _why_unread(self, node: Node, readings: Sequence[Probe]) -> str:
@@ -244,26 +244,20 @@ class _Walk:
 
     def _leaving(self, ref: ArtifactRef, step: str | None = None) -> tuple[Hop, ...]:
         """Hops that take the node as content."""
-        return tuple(
-            h for h in self.own
-            if h.step != step and any(r.id == ref.id for port, refs in h.inputs.items() if port not in NOT_CONTENT for r in refs)
-        )  # fmt: skip
+        return tuple(h for h in self.own if h.step != step and any(r.id == ref.id for r in _content(h)))
 
     def _parents(self, hop: Hop) -> list[Node]:
         """Nodes a hop was made from; a text the plan holds itself becomes a node of its own."""
         found: list[Node] = []
         named = self._named_sources(hop)
-        for port, refs in hop.inputs.items():
-            if port in NOT_CONTENT:
-                continue
-            for ref in refs:
-                of_artifact = [n for n in self.nodes if n.artifact is not None and n.artifact.id == ref.id]
-                node = next((n for n in reversed(of_artifact) if n.id in named or n.step in named), None)
-                node = node or (of_artifact[-1] if of_artifact else None)
-                if node is None and ref.modality == TEXT:
-                    node = self._literal(ref)
-                if node is not None and node not in found:
-                    found.append(node)
+        for ref in _content(hop):
+            of_artifact = [n for n in self.nodes if n.artifact is not None and n.artifact.id == ref.id]
+            node = next((n for n in reversed(of_artifact) if n.id in named or n.step in named), None)
+            node = node or (of_artifact[-1] if of_artifact else None)
+            if node is None and ref.modality == TEXT:
+                node = self._literal(ref)
+            if node is not None and node not in found:
+                found.append(node)
         return found
 
     def _named_sources(self, hop: Hop) -> set[str]:
@@ -277,10 +271,16 @@ class _Walk:
         text = self._text(ref) if self.read is not None else ""
         return self.add(
             Node(
-                id=name, label="text of the request", modality=TEXT, artifact=ref, evidence="given" if text is not None else "none",
-                text=text, sources=(name,), read_by_hops=self._leaving(ref),
+                id=name,
+                label="text of the request",
+                modality=TEXT,
+                artifact=ref,
+                evidence="given" if text is not None else "none",
+                text=text,
+                sources=(name,),
+                read_by_hops=self._leaving(ref),
             )
-        )  # fmt: skip
+        )
 
     def _text(self, ref: ArtifactRef | None) -> str | None:
         if ref is None or self.read is None:
@@ -290,6 +290,11 @@ class _Walk:
         except (HoplineError, OSError, KeyError) as error:
             self.notes.append(f"Artifact {ref.id[:12]} cannot be read: {error}")
             return None
+
+
+def _content(hop: Hop) -> list[ArtifactRef]:
+    """What a hop takes as content, port after port."""
+    return [ref for port, refs in hop.inputs.items() if port not in NOT_CONTENT for ref in refs]
 
 
 def _speech(hop: Hop, parents: Sequence[Node]) -> bool:

@@ -7,7 +7,7 @@ hop that leaves it, for that reader would return the next hop's own output.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from hopline.agent.hops.records import ArtifactRef, Hop, Probe, RunRecord
@@ -21,7 +21,6 @@ from hopline.tools.artifact import Artifact
 FORMAT = "hopline.loss/1"
 State = Literal["seen", "altered", "not_read", "seen_again", "void", "unscored"]
 NO_REFERENCE = "no reference"
-READER_IS_NEXT_HOP = "reader equals next hop"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,17 +131,17 @@ class RunLoss:
                 for h in self.facts
             ],
             "invented": [{"type": i.fact.type, "text": i.fact.text, "first_seen": i.first_seen} for i in self.invented],
-            "hops": [
-                {
-                    **asdict(h),
-                    "round_trip": list(h.round_trip) if h.round_trip else None,
-                    "scores": [asdict(s) for s in h.scores],
-                    "mechanical_losses": list(h.mechanical_losses),
-                }
-                for h in self.hops
-            ],  # fmt: skip
+            "hops": [_plain(hop) for hop in self.hops],
             "notes": list(self.notes),
         }
+
+
+def _plain(hop: HopLoss) -> dict[str, Any]:
+    row = asdict(hop)
+    row["round_trip"] = list(hop.round_trip) if hop.round_trip else None
+    row["scores"] = [asdict(score) for score in hop.scores]
+    row["mechanical_losses"] = list(hop.mechanical_losses)
+    return row
 
 
 def probes_wanted(
@@ -166,14 +165,6 @@ def probes_wanted(
         if not usable_readers(node, done) and all(w[0].id != entry[0].id for w in wanted):
             wanted.append(entry)
     return wanted
-
-
-@dataclass(kw_only=True, slots=True)
-class _Measured:
-    """What is known of a node's facts while the run is walked through."""
-
-    facts: tuple[Fact, ...] = ()
-    alignments: dict[str, Alignment] = field(default_factory=dict)
 
 
 def measure(
@@ -237,8 +228,6 @@ def _source_facts(node: Node, facts_of: dict[str, tuple[Fact, ...]]) -> list[Fac
 
 
 def _named(fact: Fact, source: str) -> Fact:
-    from dataclasses import replace
-
     def name(fact_id: str) -> str:
         return f"{source}:{fact_id}"
 
@@ -338,10 +327,10 @@ def _why_not(
     hop: Hop, outputs: Sequence[Node], by_id: dict[str, Node], alignments: dict[str, Alignment], extractor: Extractor
 ) -> str | None:
     """Why a hop has no counts; None when it has."""
+    if hop.status == "failed":
+        return "the hop failed"
     if hop.status != "ok":
-        return (
-            f"the hop {hop.error.reason if hop.error else hop.status}" if hop.status != "failed" else "the hop failed"
-        )
+        return f"the hop is {hop.status}"
     if not outputs:
         return "no output"
     for node in outputs:
@@ -350,9 +339,8 @@ def _why_not(
         if node.evidence in ("none", "declared"):
             return node.unread or "not read"
         if node.id not in alignments:
-            other = next(
-                (l for l in (node.language, *(by_id[s].language for s in node.sources)) if l != extractor.language), ""
-            )
+            languages = (node.language, *(by_id[s].language for s in node.sources))
+            other = next((language for language in languages if language != extractor.language), "")
             return f"facts are read in {extractor.language} only, this is {other}"
     return None
 
@@ -370,9 +358,8 @@ def _round_trip(hop: Hop, outputs: Sequence[Node], by_id: dict[str, Node]) -> tu
 
 
 def _say_sources(nodes: Sequence[Node], notes: list[str], extractor: Extractor) -> None:
-    for node in nodes:
-        if node.is_source and node.hop is not None:
-            notes.append(f"No reference: what follows {node.id} is measured against {node.id}.")
+    made = [node.id for node in nodes if node.is_source and node.hop is not None]
+    notes.extend(f"No reference: what follows {name} is measured against {name}." for name in made)
     if any(n.evidence == "declared" for n in nodes):
         notes.append("A declared node was not read: its facts are what the tool says it made.")
     notes.append(f"Facts read by {extractor.signature}.")

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import metadata
-from typing import Protocol
+from typing import Any, Protocol
 
 from hopline.agent.loss.english.numerals import numerals
 from hopline.agent.loss.english.tokens import tokenize
 from hopline.agent.loss.score import Score, Signature, Unscored
+from hopline.tools.errors import Unavailable
 
 NORMALISER = "hopline-1"
 """NFKC, lower case, numbers in words to digits, all marks but apostrophes inside words to spaces,
@@ -27,14 +28,14 @@ LONGEST_WORDS = 20_000
 
 
 class Encoder(Protocol):
-    """Sentences to vectors; `hopline.tools.encoder` has one."""
+    """Sentences to vectors; `hopline.tools.encoder.Encoder` is one. Its `id`, if it has one, enters signatures."""
 
-    @property
-    def id(self) -> str:
-        """Name and version, for signatures."""
+    def encode(self, texts: Sequence[str]) -> Iterable[Iterable[Any]]:
+        """One vector a text, shape (len(texts), d).
 
-    def encode(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """One vector a text, shape (len(texts), d)."""
+        Raises:
+            Unavailable: its packages or weights are not here.
+        """
 
 
 class TextMetric(Protocol):
@@ -171,10 +172,14 @@ class Cosine:
         """Score one pair."""
         if self.encoder is None:
             return Unscored(reason=self.reason, signature=Signature(metric=self.name))
-        made = Signature(metric=self.name, settings={"encoder": self.encoder.id})
+        who = str(getattr(self.encoder, "id", "") or type(self.encoder).__qualname__)
+        made = Signature(metric=self.name, settings={"encoder": who})
         if not reference.strip() or not output.strip():
             return Unscored(reason="a text is empty", signature=made)
-        one, two = (tuple(map(float, v)) for v in self.encoder.encode([reference, output]))
+        try:
+            one, two = (tuple(map(float, v)) for v in self.encoder.encode([reference, output]))
+        except Unavailable as error:
+            return Unscored(reason=str(error), signature=made)
         norm = (sum(a * a for a in one) * sum(b * b for b in two)) ** 0.5
         if norm == 0:
             return Unscored(reason="a vector is zero", signature=made)
