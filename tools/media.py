@@ -319,6 +319,8 @@ def open_container(data: bytes, name: str) -> Iterator[Any]:
     try:
         # A file object, and demuxers that never follow a path or address written inside a file.
         with av.open(io.BytesIO(data), mode="r", options={"protocol_whitelist": "pipe"}) as container:
+            if container.format.name.endswith("_pipe"):  # how FFmpeg names single pictures
+                raise BadInput(f"{name} is a picture, but none of {', '.join(IMAGE_FORMATS)} and HEIC.")
             if container.format.name not in _CONTAINERS:
                 raise BadInput(f"{name} is {container.format.long_name}, which is not audio or video that we take.")
             for stream in (*container.streams.video, *container.streams.audio):

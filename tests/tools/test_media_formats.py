@@ -260,3 +260,27 @@ def test_the_real_photos_are_read(shared: Path) -> None:
         artifact = open_file(path)
         assert isinstance(artifact, Artifact)
         assert decode_image(artifact)[0].shape[2] == 3
+
+
+def test_a_film_taken_sideways_gives_upright_pictures() -> None:
+    """A phone held upright writes lying frames and a matrix: turn a quarter clockwise."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        video: Any = out.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(np.asarray(halves().resize((64, 48))))
+            frame.pts = number
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+    one, none = (1 << 16).to_bytes(4, "big"), bytes(4)
+    upright = one + none * 3 + one + none * 3 + (1 << 30).to_bytes(4, "big")
+    quarter = none + one + none + (-(1 << 16)).to_bytes(4, "big", signed=True) + none * 4 + upright[-4:]
+    header = file.getvalue().index(b"tkhd")
+    at = file.getvalue().index(upright, header)
+    data = file.getvalue()[:at] + quarter + file.getvalue()[at + len(quarter) :]
+    seen = VideoToImage().call(Call(inputs={"video": (sniff(data, "film.mp4"),)}, parameters={"most": 1}))
+    pixels, _ = decode_image(seen.outputs["image"][0])
+    assert pixels.shape == (64, 48, 3)
+    assert pixels[:24].mean(axis=(0, 1)) == pytest.approx([255, 0, 0], abs=30)
+    assert pixels[40:].mean(axis=(0, 1)) == pytest.approx([0, 0, 255], abs=30)

@@ -53,6 +53,12 @@ def png_bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
 
 
+def bmp() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(file, "BMP")
+    return file.getvalue()
+
+
 def wav_with(at: int, fmt: str, value: int) -> bytes:
     """The good wav with one field of its header changed."""
     return WAV[:at] + struct.pack(fmt, value) + WAV[at + struct.calcsize(fmt) :]
@@ -78,6 +84,7 @@ def wav_with(at: int, fmt: str, value: int) -> bytes:
         ("photo.png", PNG[: len(PNG) // 2], "broken picture"),
         ("photo.png", b"\x89PNG\r\n\x1a\n" + b"\xff" * 64, "broken picture"),
         ("photo.jpg", b"\xff\xd8\xff\xe0" + b"\0" * 40, "broken picture"),
+        ("scan.bmp", bmp(), "is a picture, but none of PNG, JPEG, WEBP, GIF and HEIC"),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nx.ts\n", "playlist"),
         ("list.txt", b"ffconcat version 1.0\nfile /etc/passwd\n", "playlist"),
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "markup"),

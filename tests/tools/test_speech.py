@@ -260,7 +260,9 @@ def test_other_scripts_are_refused(piper: Piper, text: str, script: str) -> None
     ],
 )
 def test_other_languages_are_flagged(piper: Piper, text: str, flags: list[str]) -> None:
-    assert say(piper, text).details["flags"] == flags
+    details = say(piper, text).details
+    assert details["flags"] == flags
+    assert ["English only for now" in note for note in details["notes"]] == [True] * len(flags)
 
 
 @pytest.mark.models

@@ -30,6 +30,8 @@ PAUSE_S = 0.15
 MAX_PIECE_CHARACTERS = 400
 """A longer sentence is split at a comma or space: the voice's memory grows with its length."""
 
+NOTES = {"maybe_not_english": "the text does not look like English, and this voice speaks English only for now"}
+
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
 _SILENT = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn"}
 
@@ -38,7 +40,8 @@ class Piper(Backend):
     """Piper voices; US English Joe by default.
 
     Outputs a 16-bit mono WAV at the voice's rate. Details: `declared` = the text spoken,
-    `duration_s`, `sample_rate_hz`, `pieces`, `flags`: `maybe_not_english`.
+    `duration_s`, `sample_rate_hz`, `pieces`, `flags`: `maybe_not_english`, and `notes`, a
+    sentence for each flag.
     """
 
     tool = "text_to_speech"
@@ -99,6 +102,7 @@ class Piper(Backend):
             "sample_rate_hz": rate,
             "pieces": len(pieces),
             "flags": flags,
+            "notes": [NOTES[flag] for flag in flags],
         }
         return Result(outputs={"audio": (encode_wav(samples, rate),)}, details=details, mechanical_losses=losses)
 
