@@ -86,6 +86,14 @@ def test_odd_sizes_are_read(reader: RapidOcr, size: tuple[int, int]) -> None:
     assert read(reader, page(size=size)).outputs["text"][0].text == ""
 
 
+def test_a_tall_strip_is_read_without_being_blown_up(reader: RapidOcr) -> None:
+    words = ["north", "east", "south", "west"]
+    strip = page(*[(4, 30 + 250 * n, word) for n, word in enumerate(words)], size=(100, 1000))
+    result = read(reader, strip)
+    assert result.outputs["text"][0].text.split() == words
+    assert all(x <= 100 for line in result.details["lines"] for x, _ in line["box"])
+
+
 def box(left: float, top: float, right: float, bottom: float, text: str = "") -> dict[str, Any]:
     return {"text": text, "box": [[left, top], [right, top], [right, bottom], [left, bottom]]}
 
