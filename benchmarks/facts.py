@@ -15,9 +15,11 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from hopline.agent.loss.english.relations import INVERSE, SYMMETRIC
 from hopline.agent.loss.english.words import canonical
 from hopline.agent.loss.extraction import English
-from hopline.agent.loss.facts import Fact
+from hopline.agent.loss.facts import Fact, align
+from planted import planted
 
 DATA = Path(__file__).parent / "data"
 KEYS = {"o": "object", "k": "count", "c": "colour", "#": "number", "n": "name", "q": "quantity", "d": "date"}
@@ -111,6 +113,96 @@ def natural(path: Path, *, caseless: bool, misses: bool) -> bool:
     return met
 
 
+def spoken(text: str) -> str:
+    """A text as a recogniser would write it: lower case, no punctuation but inside numbers and words."""
+    return "".join(c for c in text.lower().replace(". ", " ") if c.isalnum() or c in " '$%.-").rstrip(".")
+
+
+def edits(texts_each: int, seed: int, *, caseless: bool, misses: bool) -> bool:
+    """Status accuracy on planted edits by type of fact; True when every bar is met."""
+    extractor = English()
+    right: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    untouched_right = untouched = spurious = texts = 0
+    for case in planted(texts_each, seed):
+        texts += 1
+        source, output = (spoken(t) if caseless else t for t in (case.source, case.output))
+        alignment = align(extractor.facts(source), extractor.facts(output))
+        got = {_key_of(fate.fact): fate.status for fate in alignment.fates}
+        invented = {_key_of(fact) for fact in alignment.invented}
+        wrong = []
+        for (kind, what), status in case.expected.items():
+            key = _key_of_planted(kind, what)
+            fine = got.get(key, "not extracted") == status
+            if status == "kept":
+                untouched += 1
+                untouched_right += fine
+            else:
+                seen[kind] += 1
+                right[kind] += fine
+            if not fine:
+                wrong.append(f"{kind} {what}: {got.get(key, 'not extracted')}, should be {status}")
+        if case.added:
+            key = _key_of_planted(*case.added)
+            seen[case.type] += 1
+            right[case.type] += key in invented
+            if key not in invented:
+                wrong.append(f"added {case.added}: not in {sorted(invented)}")
+            also = {("object", case.added[1].rpartition(",")[2])} if case.type == "relation" else set()
+            also |= {k for k in invented if k[0] == "relation" and case.type == "object"}
+            spurious += len(invented - {key} - also)
+        else:
+            spurious += len(invented)
+        if misses and wrong:
+            print(f"  {case.edit} {case.type}\n    {case.source}\n    {case.output}\n    {wrong}")
+    style = "lower case, no punctuation" if caseless else "as written"
+    print(f"\nPlanted edits, {texts} texts, seed {seed}, {style}: status of the edited facts")
+    met = True
+    for kind in sorted(seen):
+        accuracy = right[kind] / seen[kind]
+        met &= accuracy >= 0.95
+        print(f"  {kind:10} {accuracy:8.3f} {seen[kind]:9d}   0.95 {_word(accuracy >= 0.95)}")
+    print(f"  facts not edited said to be kept {untouched_right / untouched:.3f} of {untouched};"
+          f" {spurious / texts:.3f} facts a text invented that nobody added")  # fmt: skip
+    return met
+
+
+def _key_of(fact: Fact) -> tuple[str, str]:
+    if fact.type == "object":
+        return "object", fact.value
+    if fact.type in ("count", "colour"):
+        return fact.type, f"{fact.value}@{_noun(fact.slot)}"
+    if fact.type == "relation":
+        return "relation", f"{fact.value}@{','.join(map(_noun, fact.depends_on))}"
+    return fact.type, fact.value.replace(" ", "")
+
+
+def _noun(object_id: str) -> str:
+    return object_id.removeprefix("object:").partition("#")[0]
+
+
+def _key_of_planted(kind: str, what: str) -> tuple[str, str]:
+    if kind == "relation":
+        relation, _, ends = what.partition("@")
+        one, two = map(canonical, ends.split(","))
+        if relation in INVERSE:
+            relation, one, two = INVERSE[relation], two, one
+        if relation in SYMMETRIC:
+            one, two = sorted((one, two))
+        return kind, f"{relation}@{one},{two}"
+    if kind in ("count", "colour"):
+        value, _, noun = what.partition("@")
+        return kind, f"{value}@{canonical(noun)}"
+    if kind == "quantity":
+        return kind, what.split()[0]
+    if kind == "date":
+        first, _, day = what.lower().partition(" ")
+        return kind, f"{day}{first}"
+    if kind == "name":
+        return kind, what.lower().removeprefix("doctor ").removeprefix("captain ").replace(" ", "")
+    return kind, canonical(what) if kind in ("object", "negation") else what
+
+
 def _word(fine: bool) -> str:
     return "met" if fine else "MISSED"
 
@@ -120,9 +212,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dev", action="store_true")
     parser.add_argument("--misses", action="store_true")
+    parser.add_argument("--texts", type=int, default=15, help="planted texts of each type and edit")
+    parser.add_argument("--seed", type=int, default=1, help="of the planted texts")
     options = parser.parse_args()
+    met = edits(options.texts, options.seed, caseless=False, misses=options.misses)
+    edits(options.texts, options.seed, caseless=True, misses=options.misses)
     path = DATA / ("natural-dev.txt" if options.dev else "natural-test.txt")
-    met = natural(path, caseless=False, misses=options.misses)
+    met &= natural(path, caseless=False, misses=options.misses)
     natural(path, caseless=True, misses=options.misses)
     return 0 if met else 1
 

@@ -18,7 +18,7 @@ _CALENDAR = words("names", "calendar")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Name:
-    """A proper name: token indices, and its value in lower case without title."""
+    """A proper name: token indices with its title, and its value in lower case without."""
 
     value: str
     start: int
@@ -41,12 +41,12 @@ def names(tokens: Sequence[Token], taken: set[int]) -> list[Name]:
             i += 1
             continue
         start = i
-        while start < end and tokens[start].lower in TITLES and end - start > 1:
+        while tokens[start].lower in TITLES and end - start > 1:
             start += 1
             start += start < end and tokens[start].text == "."
         value = " ".join(t.lower for t in tokens[start:end] if t.kind == "word")
         if value:
-            found.append(Name(value=value, start=start, end=end))
+            found.append(Name(value=value, start=i, end=end))
         i = end
     return found
 
@@ -156,6 +156,8 @@ def _likely(tokens: Sequence[Token], taken: set[int], i: int) -> bool:
         return what == "" or "p" in what or "f" in what
     if before in _CALLED:
         return True
+    if token.lower in words("names", "features") and before not in ("a", "an", "the", "to"):
+        return i + 1 < len(tokens) and _continues(tokens, taken, i + 1, cased=False)
     if what and what[0] in "pf":
         return before not in ("a", "an", "two", "three", "these", "those")
     return _strange(tokens, i)
