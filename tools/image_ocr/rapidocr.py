@@ -101,7 +101,7 @@ class RapidOcr(Backend):
             {
                 "text": text.strip(),
                 "score": round(float(score), 4),
-                "box": [[round(float(v), 1) for v in xy] for xy in box],
+                "box": [[round(min(float(x), pixels.shape[1]), 1), round(float(y), 1)] for x, y in box],
             }
             for box, text, score in zip(
                 _or_none(found, "boxes"), _or_none(found, "txts"), _or_none(found, "scores"), strict=True
