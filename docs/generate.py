@@ -40,9 +40,8 @@ def commands() -> str:
     parts = []
     for name, command in _commands(group, context):
         parts.append(f"## hopline {name}\n\n{(command.help or '').strip()}\n")
-        rows = [
-            f"| `{_shown(parameter)}` | {parameter.help or ''} |" for parameter in command.params if _own(parameter)
-        ]
+        shown = [(_shown(one), (one.help or "").replace("|", "\\|")) for one in command.params if _own(one)]
+        rows = [f"| `{name}` | {words} |" for name, words in shown]
         if rows:
             parts.append("\n".join(["| | |", "|---|---|", *rows]) + "\n")
     return "\n".join(parts).strip()

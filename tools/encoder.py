@@ -37,9 +37,6 @@ class Encoder:
         MissingModel: the weights are not on this machine.
     """
 
-    id = MODEL
-    """Which weights; enters the signatures of scores."""
-
     def __init__(self) -> None:
         self._session: Any = None
         self._tokenizer: Any = None

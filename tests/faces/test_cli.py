@@ -73,7 +73,8 @@ def test_four_hops_and_everything_after(tmp_path: Path) -> None:
 def test_a_chain_of_functions_from_a_file(tmp_path: Path) -> None:
     tools = tmp_path / "mine.py"
     tools.write_text(
-        "from hopline.tools import tool\n\n@tool\ndef shout(text: str) -> str:\n    'Shouts.'\n    return text.upper()\n"
+        "from hopline.tools import tool\n\n"
+        "@tool\ndef shout(text: str) -> str:\n    'Shouts.'\n    return text.upper()\n"
     )
     assert hopline("run", "hello", "--chain", "shout", "--tools-from", tools).stdout.strip() == "HELLO"
     assert hopline("run", "-", "--chain", "shout", "--tools-from", tools, stdin="from stdin").stdout == "FROM STDIN\n"

@@ -10,10 +10,10 @@ import signal
 import sys
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
 from hopline.agent.faces.cli import installing, journal, running
 from hopline.agent.faces.cli.output import fail, fail_as_bug
-from hopline.tools.errors import HoplineError
+from hopline.tools.errors import HoplineError, UserError
+from typer.exceptions import Abort, Exit, TyperException
 
 app = typer.Typer(
     name="hopline",
@@ -54,9 +54,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except HoplineError as error:
         code = fail(error)
-    except ClickException as error:
-        error.show()
-        code = 2
+    except TyperException as error:
+        code = fail(UserError(str(getattr(error, "message", error)), hint="See: hopline --help"))
     except Exit as stop:
         code = stop.exit_code
     except (Abort, KeyboardInterrupt):
