@@ -20,10 +20,10 @@ from hopline.agent.loss.english.words import canonical
 from hopline.agent.loss.extraction import English
 from hopline.agent.loss.facts import Fact, align
 from hopline.agent.loss.paraphrase import paraphrase
+from hopline.agent.loss.planted import planted
 from hopline.agent.loss.score import Score
 from hopline.agent.loss.text import CHRF, Cosine
 from hopline.tools.encoder import Encoder
-from planted import planted
 
 DATA = Path(__file__).parent / "data"
 KEYS = {"o": "object", "k": "count", "c": "colour", "#": "number", "n": "name", "q": "quantity", "d": "date"}
@@ -95,9 +95,8 @@ def natural(path: Path, *, caseless: bool, misses: bool) -> bool:
             wanted[kind] += mine.total()
             given[kind] += theirs.total()
             if misses and mine != theirs:
-                wrong[kind].append(
-                    f"{text}\n      missed {[v for _, v in mine - both]} wrong {[v for _, v in theirs - both]}"
-                )
+                missed, extra = [v for _, v in mine - both], [v for _, v in theirs - both]
+                wrong[kind].append(f"{text}\n      missed {missed} wrong {extra}")
     spent_ms = (time.perf_counter() - began) * 1000 / len(rows)
     style = "lower case, no punctuation" if caseless else "as written"
     print(f"\nNatural sentences, {path.name}, {len(rows)} {style}, {spent_ms:.2f} ms each")
@@ -109,9 +108,8 @@ def natural(path: Path, *, caseless: bool, misses: bool) -> bool:
         bar = BARS.get(kind)
         fine = bar is None or (recall >= bar and precision >= bar)
         met &= fine
-        print(
-            f"  {kind:10} {recall:8.3f} {precision:10.3f} {wanted[kind]:9d}   {f'{bar:.2f} {_word(fine)}' if bar else ''}"
-        )
+        judged = f"{bar:.2f} {_word(fine)}" if bar else ""
+        print(f"  {kind:10} {recall:8.3f} {precision:10.3f} {wanted[kind]:9d}   {judged}")
         for line in wrong[kind]:
             print(f"    {line}")
     return met

@@ -10,14 +10,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hopline.agent.loss.english.measures import UNITS, measures
 from hopline.agent.loss.english.numerals import Numeral, numerals
 from hopline.agent.loss.english.phrases import things
-from hopline.agent.loss.english.tables import inverted, ordered, pairs, table
+from hopline.agent.loss.english.tables import inverted, ordered, pairs, table, words
 from hopline.agent.loss.english.tags import Tag, tag
 from hopline.agent.loss.english.tokens import Token, casing, tokenize
-from hopline.agent.loss.english.words import singular
+from hopline.agent.loss.english.words import codes, function_class, singular
 
 _OPENERS = (
     ("there is", ("one can see", "you can find", "here is")),
@@ -26,17 +27,11 @@ _OPENERS = (
     ("in this picture", ("within this image", "in the scene")),
     ("a drawing of", ("an illustration of", "a sketch of")),
 )
-_CONTRACTIONS = {"isn't": "is not", "aren't": "are not", "wasn't": "was not", "weren't": "were not",
-                 "doesn't": "does not", "don't": "do not", "didn't": "did not", "can't": "cannot",
-                 "couldn't": "could not", "won't": "will not", "hasn't": "has not", "haven't": "have not"}  # fmt: skip
-_SAME_WORDS = {"big": "large", "large": "big", "small": "little", "little": "small", "begin": "start", "began": "started",
-               "picture": "image", "image": "picture", "near": "close to", "also": "too", "grey": "gray", "gray": "grey",
-               "purple": "violet", "violet": "purple", "buy": "purchase", "bought": "purchased", "happy": "glad",
-               "quickly": "fast", "arrived": "came", "talked": "spoke", "maybe": "perhaps", "about": "around"}  # fmt: skip
-_UNSAFE_RELATIONS = frozenset({"by", "before", "over", "near", "nearby", "inside of", "into", "onto", "up above", "within",
-                               "in between", "in the middle of"})  # fmt: skip
-_SYNONYMS_TO_USE = ("automobile bike sofa airplane television telephone photograph kid lady bunny shop lorry taxicab"
-                    " infant blossom parasol hound feline motorbike pavement").split()  # fmt: skip
+_CONTRACTIONS = {f"{verb}n't": f"{verb} not" for verb in ordered("paraphrase", "with_not")} | {"can't": "cannot"}
+_SAME_WORDS = pairs("paraphrase", "same_words")
+_RELATIONS_TO_USE = frozenset(table("paraphrase")["relations"].split("|"))
+_SYNONYMS_TO_USE = ordered("paraphrase", "synonyms")
+_REFERRING = words("paraphrase", "referring")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +57,9 @@ def paraphrase(text: str, seed: int) -> str:
 def _reworded(text: str, rng: random.Random) -> str:
     tokens = tokenize(text)
     numbers = numerals(tokens)
-    held = {i for m in measures(tokens, numbers, cased=casing(tokens) == "cased") if m.type == "date" for i in range(m.start, m.end)}
+    dates = [m for m in measures(tokens, numbers, cased=casing(tokens) == "cased") if m.type == "date"]
+    taken = {i for m in dates for i in range(m.start, m.end)}
     changes: list[_Change] = []
-    taken: set[int] = set(held)
     for rule in (_openers, _relations, _numbers, _words):
         for start, end, written in rule(tokens, numbers, rng):
             if not taken & set(range(start, end)):
@@ -87,8 +82,8 @@ _Rule = Callable[[Sequence[Token], Sequence[Numeral], random.Random], _Found]
 def _openers(tokens: Sequence[Token], numbers: Sequence[Numeral], rng: random.Random) -> _Found:
     found: _Found = []
     for i in range(len(tokens)):
-        for words, others in _OPENERS:
-            parts = words.split()
+        for opener, others in _OPENERS:
+            parts = opener.split()
             if [t.lower for t in tokens[i : i + len(parts)]] == parts and _before(tokens, i) in ("", "and"):
                 after = tokens[i + len(parts)].lower if i + len(parts) < len(tokens) else ""
                 if after not in ("no", "not", "nothing"):
@@ -106,16 +101,17 @@ def _relations(tokens: Sequence[Token], numbers: Sequence[Numeral], rng: random.
     longest = max(len(way.split()) for way in ways)
     i = 0
     while i < len(tokens):
-        for length in range(longest, 0, -1):
-            words = " ".join(t.lower for t in tokens[i : i + length])
-            if words in ways and ways[words] not in ("in", "on", "between"):
-                same = [w for w in table("relations")[ways[words]].split("|") if w not in _UNSAFE_RELATIONS and w != words]
-                if same and words not in _UNSAFE_RELATIONS:
-                    found.append((i, i + length, rng.choice(same)))
-                    i += length - 1
-                break
-        i += 1
+        length = next((k for k in range(longest, 0, -1) if _said(tokens, i, k) in ways), 1)
+        said = _said(tokens, i, length)
+        if said in _RELATIONS_TO_USE:
+            same = [w for w in table("relations")[ways[said]].split("|") if w in _RELATIONS_TO_USE and w != said]
+            found.extend([(i, i + length, rng.choice(same))] if same else [])
+        i += length
     return found
+
+
+def _said(tokens: Sequence[Token], start: int, length: int) -> str:
+    return " ".join(t.lower for t in tokens[start : start + length])
 
 
 def _numbers(tokens: Sequence[Token], numbers: Sequence[Numeral], rng: random.Random) -> _Found:
@@ -130,7 +126,7 @@ def _numbers(tokens: Sequence[Token], numbers: Sequence[Numeral], rng: random.Ra
             found.append((n.start - 1, n.end, f"{n.value} {({'$': 'dollars', '€': 'euros', '£': 'pounds'})[before]}"))
         elif after == "%":
             found.append((n.start, n.end + 1, f"{n.value} percent"))
-        elif before in "-:/" and before or after in ("-", ":", "/"):
+        elif (before in "-:/" and before) or after in ("-", ":", "/"):
             continue
         elif n.words:
             found.append((n.start, n.end, n.value))
@@ -176,8 +172,6 @@ def _words(tokens: Sequence[Token], numbers: Sequence[Numeral], rng: random.Rand
 
 def _in_compound(tokens: Sequence[Token], i: int) -> bool:
     """Part of `car park` or `toy car`: another word there may be another thing."""
-    from hopline.agent.loss.english.words import codes, function_class
-
     after = tokens[i + 1].lower if i + 1 < len(tokens) and tokens[i + 1].kind == "word" else ""
     return bool(after) and not function_class(after) and codes(after)[:1] in ("o", "m", "a", "l")
 
@@ -197,14 +191,9 @@ def _reordered(text: str, rng: random.Random) -> str:
     if any(t.lower in _REFERRING for t in tokens) or _speaks_again(tokens):
         return text
     bounds = [0, *(tokens[s].end for s in stops)]
-    sentences = [text[a:b].strip() for a, b in zip(bounds, bounds[1:], strict=False)]
+    sentences = [text[a:b].strip() for a, b in pairwise(bounds)]
     shift = rng.randrange(1, len(sentences))
     return " ".join(sentences[shift:] + sentences[:shift])
-
-
-_REFERRING = frozenset(
-    ["it", "they", "he", "she", "him", "them", "its", "their", "his", "this", "these", "those", "then", "so", "later"]
-)
 
 
 def _speaks_again(tokens: Sequence[Token]) -> bool:

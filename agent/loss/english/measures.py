@@ -228,7 +228,8 @@ def _calendar(tokens: Sequence[Token], at: dict[int, Numeral], i: int, *, cased:
     if name in words("numerals", "ambiguous_months") and not day and not year:
         capital = cased and tokens[j].text[0].isupper() and not tokens[j].first
         led = _word(tokens, j - 1) in ("in", "last", "next", "since", "until", "of", "by", "early", "late", "this")
-        if not capital and not (led and name not in ("jan",) and not (cased and tokens[j].text[0].islower())):
+        small = cased and tokens[j].text[0].islower()
+        if not capital and (not led or small):
             return None
     value = " ".join(
         part for part in (str(day[0]) if day else "", _MONTH_NAMES[month - 1], year[0] if year else "") if part
@@ -247,10 +248,7 @@ def _day(tokens: Sequence[Token], at: dict[int, Numeral], i: int) -> Measure | N
     if i in at and not at[i].ordinal and at[i].value.isdigit():
         number = at[i]
         is_year = 1000 <= int(number.value) <= 2100 and (number.year or not number.words)
-        before = _word(tokens, i - 1)
-        if is_year and (
-            number.year or before in ("in", "since", "year", "until", "before", "after", "by", "from", "of")
-        ):
-            if UNITS.get(_word(tokens, number.end)) is None or number.year:
-                return Measure(type="date", slot="year", value=number.value, start=i, end=number.end)
+        led = _word(tokens, i - 1) in _BEFORE_YEAR and _word(tokens, number.end) not in UNITS
+        if is_year and (number.year or led):
+            return Measure(type="date", slot="year", value=number.value, start=i, end=number.end)
     return None

@@ -15,6 +15,10 @@ _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9,
 ORDINALS = {w: i for i, w in enumerate(ordered("numerals", "ordinals"))} | {"thirtieth": 30}
 
 
+MOST_DIGITS = 40
+"""Longer runs of digits are no numbers that anybody says."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numeral:
     """A number in the text.
@@ -58,7 +62,7 @@ def plain(value: Decimal | int) -> str:
 
 def _digits(tokens: Sequence[Token], i: int) -> Numeral | None:
     token = tokens[i]
-    if ":" in token.lower:
+    if ":" in token.lower or len(token.lower) > MOST_DIGITS:
         return None
     value, end = Decimal(token.lower), i + 1
     while end < len(tokens) and tokens[end].lower in ("thousand", "million", "billion", "trillion", "hundred"):

@@ -42,6 +42,8 @@ def _tag(tokens: Sequence[Token], tags: Sequence[Tag], i: int, fixed: dict[int, 
     after = tokens[i + 1].lower if i + 1 < len(tokens) and tokens[i + 1].kind == "word" else ""
     if word in COLOURS and not _colour_is_noun(word, before, tokens, i, fixed):
         return "C"
+    if word in ("left", "right") and after == "of":
+        return "P"
     kind = function_class(word)
     if kind:
         return _closed(kind, word, before, tokens, i)

@@ -1,68 +1,37 @@
 """Texts with planted edits: every fact of a text is known, one is deleted, swapped or added, and what should come of
 it is known too.
 
-A text is a list of statements; a statement is written by a template. The templates here were written after the
-extractor and are not used to build it.
+The proof that an extractor owes, ours or a plug-in's. A text is a list of statements; a statement is
+written by a template of `planted.toml`. The templates were written after the extractor and are not
+used to build it.
 """
 
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
-NOUNS = (
-    "dog cat horse boat bicycle lamp chair kite balloon apple banana tree house flower bottle bird duck truck hat drum"
-    " guitar rabbit umbrella clock ladder basket candle carrot tractor tent robot violin"
-).split()
-COLOURS = "red blue green yellow black white brown pink orange purple grey".split()
-RELATIONS = {
-    "left of": "to the left of", "right of": "to the right of", "above": "above", "below": "below",
-    "next to": "next to", "behind": "behind", "on": "on", "in front of": "in front of",
-}  # fmt: skip
 APART = "and somewhere else"
-NAMES = ("Anna Fischer", "Paris", "Marcus", "Lake Geneva", "Doctor Okafor", "Helsinki", "Olivia", "Mount Kenya",
-         "Captain Ruiz", "Toronto", "Benjamin Hale", "Naples")  # fmt: skip
-UNITS = ("kilometres", "kilograms", "dollars", "minutes", "litres", "percent", "hours", "metres")
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = "January February April June July September October November".split()
-VERBS = "swim sing smile sleep cook travel dance whistle".split()
-WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+"""Written where a relation was deleted."""
 
-SCENES = (
-    "Someone left {a} {rel} {b}.",
-    "In this picture {a} can be found {rel} {b}.",
-    "I noticed {a} {rel} {b} on my way home.",
-    "{A} stood {rel} {b} all day.",
-    "There used to be {a} {rel} {b}.",
-    "Our photograph has {a} {rel} {b}.",
-)
-SINGLE = (
-    "Someone left {a} behind.",
-    "In this picture {a} can be found.",
-    "I noticed {a} on my way home.",
-    "{A} stood there all day.",
-    "There used to be {a} here.",
-    "Our photograph has {a} and little else.",
-)
-PLAIN = (
-    "Nothing much happened.", "It was calm.", "Then it began to change.", "We talked about it later.",
-)  # fmt: skip
-NAMED = (
-    "The letter was addressed to {v}.", "They spoke warmly of {v}.", "A message came from {v}.", "We heard about {v} then.",
-)  # fmt: skip
-NUMBERED = (
-    "The winning number was {v}.", "Her answer was {v}.", "Please remember the code {v}.", "The final score reached {v}.",
-)  # fmt: skip
-MEASURED = (
-    "It came to {v} in the end.", "They needed {v} for it.", "He asked for {v} more than once.", "About {v} had gone by then.",
-)  # fmt: skip
-DATED = (
-    "All of this began on {v}.", "The appointment was moved to {v}.", "She arrived on {v}.", "They will meet on {v}.",
-)  # fmt: skip
-DENIED = (
-    "There was no {v} anywhere.", "They did not {v} at all.", "She could not {v} then.", "We went without a {v}.",
-)  # fmt: skip
+
+@cache
+def _lists() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("planted.toml").read_text("utf-8"))
+
+
+def _list(name: str) -> list[str]:
+    found = _lists()[name]
+    return found.split() if isinstance(found, str) else list(found)
+
+
+def _relations() -> dict[str, str]:
+    return dict(_lists()["relations"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +42,16 @@ class Group:
     count: int = 1
     colour: str = ""
 
-    def words(self, rng: random.Random) -> str:
+    def words(self) -> str:
         """`three red apples`, `an apple`."""
-        described = " ".join(part for part in (self.colour, _plural(self.noun) if self.count != 1 else self.noun) if part)
+        described = " ".join(
+            part for part in (self.colour, _plural(self.noun) if self.count != 1 else self.noun) if part
+        )
         if self.count == 0:
             return described
         if self.count == 1:
             return f"{'an' if described[0] in 'aeiou' else 'a'} {described}"
-        return f"{WORDS[self.count] if self.count < len(WORDS) else self.count} {described}"
+        return f"{_list('number_words')[self.count]} {described}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +74,17 @@ class Statement:
 
     def text(self) -> str:
         """The sentence."""
-        rng = random.Random(0)
         if self.kind == "scene":
-            parts = [g.words(rng) for g in self.groups]
+            parts = [g.words() for g in self.groups]
             if len(parts) == 1:
-                written = SINGLE[self.template].format(a=parts[0], A=parts[0])
+                written = _list("single")[self.template].format(a=parts[0], A=parts[0])
             else:
-                written = SCENES[self.template].format(a=parts[0], A=parts[0], b=parts[1], rel=RELATIONS.get(self.relation, APART))
+                written = _list("scenes")[self.template].format(
+                    a=parts[0], A=parts[0], b=parts[1], rel=_relations().get(self.relation, APART)
+                )
         else:
-            templates = {"name": NAMED, "number": NUMBERED, "quantity": MEASURED, "date": DATED, "negation": DENIED}
-            written = templates.get(self.kind, PLAIN)[self.template].format(v=self.value)
+            sentences = _list("plain" if self.kind == "plain" else f"{self.kind}_sentences")
+            written = sentences[self.template].format(v=self.value)
         return written[0].upper() + written[1:]
 
 
@@ -152,14 +124,16 @@ def planted(texts_each: int, seed: int) -> Iterator[Planted]:
 
 
 def _statements(rng: random.Random, kind: str, edit: str) -> list[Statement]:
-    nouns = rng.sample(NOUNS, 4)
-    first = Group(noun=nouns[0], count=rng.randint(2, 9), colour=rng.choice(COLOURS))
-    second = Group(noun=nouns[1], count=rng.choice((1, 1, 3, 5)), colour=rng.choice([*COLOURS[:5], ""]))
+    nouns = rng.sample(_list("nouns"), 4)
+    first = Group(noun=nouns[0], count=rng.randint(2, 9), colour=rng.choice(_list("colours")))
+    second = Group(noun=nouns[1], count=rng.choice((1, 1, 3, 5)), colour=rng.choice([*_list("colours")[:5], ""]))
     if edit == "add":
-        first = replace(first, count=0 if kind == "count" else first.count, colour="" if kind == "colour" else first.colour)
+        first = replace(
+            first, count=0 if kind == "count" else first.count, colour="" if kind == "colour" else first.colour
+        )
     groups = (first,) if edit == "add" and kind in ("object", "relation") else (first, second)
-    relation = rng.choice(list(RELATIONS)) if len(groups) == 2 else ""
-    made = [Statement(kind="scene", template=rng.randrange(len(SCENES)), groups=groups, relation=relation)]
+    relation = rng.choice(list(_relations())) if len(groups) == 2 else ""
+    made = [Statement(kind="scene", template=rng.randrange(len(_list("scenes"))), groups=groups, relation=relation)]
     others = ["name", "number", "quantity", "date", "negation"]
     chosen = rng.sample([o for o in others if o != kind], 2) + ([kind] if kind in others and edit != "add" else [])
     rng.shuffle(chosen)
@@ -171,20 +145,20 @@ def _fitting(statement: Statement, rng: random.Random) -> Statement:
     """A negation's template takes a noun or a verb."""
     if statement.kind != "negation":
         return statement
-    pool = VERBS if statement.template in (1, 2) else NOUNS
+    pool = _list("verbs") if statement.template in (1, 2) else _list("nouns")
     return replace(statement, value=rng.choice(pool))
 
 
 def _value(kind: str, rng: random.Random) -> str:
     if kind == "name":
-        return rng.choice(NAMES)
+        return rng.choice(_list("names"))
     if kind == "number":
         return str(rng.randint(13, 9000))
     if kind == "quantity":
-        return f"{rng.randint(2, 95)} {rng.choice(UNITS)}"
+        return f"{rng.randint(2, 95)} {rng.choice(_list('units'))}"
     if kind == "date":
-        return rng.choice((rng.choice(WEEKDAYS), f"{rng.choice(MONTHS)} {rng.randint(1, 28)}"))
-    return rng.choice(NOUNS)
+        return rng.choice((rng.choice(_list("weekdays")), f"{rng.choice(_list('months'))} {rng.randint(1, 28)}"))
+    return rng.choice(_list("nouns"))
 
 
 def _facts(statements: list[Statement]) -> dict[tuple[str, str], str]:
@@ -215,7 +189,7 @@ def _one(kind: str, edit: str, rng: random.Random) -> Planted:
     else:
         k = next((i for i, s in enumerate(statements) if s.kind == kind), -1)
         if edit == "delete":
-            changed[k] = Statement(kind="plain", template=rng.randrange(len(PLAIN)))
+            changed[k] = Statement(kind="plain", template=rng.randrange(len(_list("plain"))))
             expected[kind, statements[k].value] = "missing"
         elif edit == "swap":
             value = _other(statements[k], rng)
@@ -242,11 +216,13 @@ def _other(statement: Statement, rng: random.Random) -> str:
         number, unit = value.split()
         return f"{int(number) + rng.randint(1, 30)} {unit}"
     if statement.kind == "date":
-        pool = WEEKDAYS if value in WEEKDAYS else [f"{m} {rng.randint(1, 28)}" for m in MONTHS]
+        pool = (
+            _list("weekdays") if value in _list("weekdays") else [f"{m} {rng.randint(1, 28)}" for m in _list("months")]
+        )
     elif statement.kind == "negation":
-        pool = VERBS if statement.template in (1, 2) else NOUNS
+        pool = _list("verbs") if statement.template in (1, 2) else _list("nouns")
     elif statement.kind == "name":
-        pool = list(NAMES)
+        pool = _list("names")
     else:
         return str(int(value) + rng.randint(1, 500))
     return rng.choice([p for p in pool if p != value])
@@ -256,7 +232,7 @@ def _edit_scene(
     scene: Statement, kind: str, edit: str, rng: random.Random
 ) -> tuple[Statement, dict[tuple[str, str], str], tuple[str, str] | None]:
     first, *rest = scene.groups
-    free = [n for n in NOUNS if n not in {g.noun for g in scene.groups}]
+    free = [n for n in _list("nouns") if n not in {g.noun for g in scene.groups}]
     named = f"{scene.relation}@{first.noun},{rest[0].noun}" if rest else ""
     if kind == "object" and edit == "delete":
         gone, kept = (first, rest[0]) if rng.random() < 0.5 else (rest[0], first)
@@ -265,24 +241,35 @@ def _edit_scene(
         marks |= {("colour", f"{gone.colour}@{gone.noun}"): "void"} if gone.colour else {}
         return replace(scene, groups=(kept,), relation=""), marks, None
     if kind == "object" and edit == "swap":
-        return replace(scene, groups=(replace(first, noun=rng.choice(free)), *rest)), {("object", first.noun): "altered"}, None
+        swapped = replace(first, noun=rng.choice(free))
+        return replace(scene, groups=(swapped, *rest)), {("object", first.noun): "altered"}, None
     if kind in ("object", "relation") and edit == "add":
         extra = Group(noun=rng.choice(free))
-        relation = rng.choice(list(RELATIONS))
-        added = ("object", extra.noun) if kind == "object" else ("relation", f"{relation}@{first.noun},{extra.noun}")
-        return replace(scene, groups=(first, extra), relation=relation), {}, added
+        relation = rng.choice(list(_relations()))
+        new = ("object", extra.noun) if kind == "object" else ("relation", f"{relation}@{first.noun},{extra.noun}")
+        return replace(scene, groups=(first, extra), relation=relation), {}, new
+    if kind in ("count", "colour"):
+        return _edit_group(scene, kind, edit, rng)
+    status = "altered" if edit == "swap" else "missing"
+    others = [r for r in _relations() if r != scene.relation]
+    relation = rng.choice(others) if edit == "swap" else "apart"
+    return replace(scene, relation=relation), {("relation", named): status}, None
+
+
+def _edit_group(
+    scene: Statement, kind: str, edit: str, rng: random.Random
+) -> tuple[Statement, dict[tuple[str, str], str], tuple[str, str] | None]:
+    """Another count or colour for the first group, or one where it had none, or none."""
+    first, *rest = scene.groups
     if kind == "count":
+        before = str(first.count)
         count = rng.choice([c for c in range(2, 10) if c != first.count]) if edit != "delete" else 0
-        marks = {} if edit == "add" else {("count", f"{first.count}@{first.noun}"): "altered" if edit == "swap" else "missing"}
-        added = ("count", f"{count}@{first.noun}") if edit == "add" else None
-        return replace(scene, groups=(replace(first, count=count), *rest)), marks, added
-    if kind == "colour":
-        colour = rng.choice([c for c in COLOURS if c != first.colour]) if edit != "delete" else ""
-        status = "altered" if edit == "swap" else "missing"
-        marks = {} if edit == "add" else {("colour", f"{first.colour}@{first.noun}"): status}
-        added = ("colour", f"{colour}@{first.noun}") if edit == "add" else None
-        return replace(scene, groups=(replace(first, colour=colour), *rest)), marks, added
-    if edit == "swap":
-        relation = rng.choice([r for r in RELATIONS if r != scene.relation])
-        return replace(scene, relation=relation), {("relation", named): "altered"}, None
-    return replace(scene, relation="apart"), {("relation", named): "missing"}, None
+        changed, after = replace(first, count=count), str(count)
+    else:
+        before = first.colour
+        after = rng.choice([c for c in _list("colours") if c != first.colour]) if edit != "delete" else ""
+        changed = replace(first, colour=after)
+    edited = replace(scene, groups=(changed, *rest))
+    if edit == "add":
+        return edited, {}, (kind, f"{after}@{first.noun}")
+    return edited, {(kind, f"{before}@{first.noun}"): "altered" if edit == "swap" else "missing"}, None
