@@ -86,8 +86,8 @@ class Progress:
                 self._console.print(Text(f"    {ref.modality}, {ref.media_type}, {ref.size_bytes / 1000:.0f} kB"))
         for loss in hop.mechanical_losses:
             self._console.print(Text(f"    cut: {visible(loss.message)}", style="yellow"))
-        for flag in hop.flags:
-            self._console.print(Text(f"    note: {visible(flag).replace('_', ' ')}", style="yellow"))
+        for note in hop.details.get("notes") or [flag.replace("_", " ") for flag in hop.flags]:
+            self._console.print(Text(f"    note: {visible(str(note))}", style="yellow"))
         if hop.error is not None:
             self._console.print(Text(f"    {visible(hop.error.message)}", style="red"))
 
