@@ -22,7 +22,7 @@ from hopline.agent.loss.facts import Fact, align
 from hopline.agent.loss.paraphrase import paraphrase
 from hopline.agent.loss.planted import planted
 from hopline.agent.loss.score import Score
-from hopline.agent.loss.text import CHRF, Cosine
+from hopline.agent.loss.text import ChrF, Cosine
 from hopline.tools.encoder import Encoder
 
 DATA = Path(__file__).parent / "data"
@@ -189,7 +189,7 @@ def paraphrases(path: Path, seed: int, *, misses: bool) -> bool:
     print(f"\nParaphrases, {len(pairs)} texts, seed {seed}, {total} facts")
     print(f"  fact loss {loss:.4f}, invented {invented / total:.4f}   bar 0.03 {_word(loss <= 0.03)}")
     encoder = Encoder()
-    for metric in (CHRF, Cosine(encoder)):
+    for metric in (ChrF(), Cosine(encoder)):
         scored = [metric(text, other) for text, other in pairs]
         values = [s.value for s in scored if isinstance(s, Score)]
         if values:

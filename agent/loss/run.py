@@ -14,8 +14,9 @@ from hopline.agent.hops.records import ArtifactRef, Hop, Probe, RunRecord
 from hopline.agent.loss.extraction import English, Extractor
 from hopline.agent.loss.facts import Alignment, Fact, align
 from hopline.agent.loss.nodes import READ_BY, Evidence, Node, read_nodes, usable_readers
+from hopline.agent.loss.plugins import metrics
 from hopline.agent.loss.score import Score
-from hopline.agent.loss.text import Encoder, text_metrics
+from hopline.agent.loss.text import Encoder, TextMetric
 from hopline.tools.artifact import Artifact
 
 FORMAT = "hopline.loss/1"
@@ -199,8 +200,8 @@ def measure(
     for source in sources:
         histories[source.id] = [_history(source, fact, nodes, alignments) for fact in facts_of[source.id]]
     invented, new_at = _invented(nodes, alignments)
-    metrics = text_metrics(encoder)
-    rows = [_hop_loss(hop, nodes, by_id, alignments, new_at, extractor, metrics) for hop in _own(hops)]
+    scorers = metrics(encoder)
+    rows = [_hop_loss(hop, nodes, by_id, alignments, new_at, extractor, scorers) for hop in _own(hops)]
     _say_sources(nodes, notes, extractor)
     return RunLoss(
         run=run.id,
@@ -285,7 +286,7 @@ def _invented(nodes: Sequence[Node], alignments: dict[str, Alignment]) -> tuple[
 
 def _hop_loss(
     hop: Hop, nodes: Sequence[Node], by_id: dict[str, Node], alignments: dict[str, Alignment], new_at: dict[str, int],
-    extractor: Extractor, metrics: Sequence[Any],
+    extractor: Extractor, scorers: Sequence[TextMetric],
 ) -> HopLoss:  # fmt: skip
     outputs = [n for n in nodes if n.hop == hop.id]
     against = list(dict.fromkeys(s for n in outputs for s in n.sources))
@@ -312,7 +313,7 @@ def _hop_loss(
         void=sum(a.count("void") for a in counted),
         invented=sum(new_at[n.id] for n in outputs),
         round_trip=trip,
-        scores=tuple(_score(metric.name, metric(reference, text)) for metric in metrics),
+        scores=tuple(_score(metric.name, metric(reference, text)) for metric in scorers),
     )
 
 

@@ -39,7 +39,10 @@ class Encoder(Protocol):
 
 
 class TextMetric(Protocol):
-    """A number between a reference and an output; an entry point of group `hopline.metrics`."""
+    """A number between a reference and an output.
+
+    An entry point of group `hopline.metrics` names a function from an encoder (or None) to one.
+    """
 
     @property
     def name(self) -> str:
@@ -186,17 +189,30 @@ class Cosine:
         return Score(value=sum(a * b for a, b in zip(one, two, strict=True)) / norm, signature=made)
 
 
-WER = WordErrors("wer")
-MER = WordErrors("mer")
-CER = CharacterErrors()
-CHRF = ChrF()
+def wer(encoder: Encoder | None = None) -> TextMetric:
+    """Word error rate."""
+    return WordErrors("wer")
 
 
-def text_metrics(encoder: Encoder | None = None, reason: str = "no encoder was given") -> list[TextMetric]:
-    """WER, MER, CER, chrF and cosine, in this order.
+def mer(encoder: Encoder | None = None) -> TextMetric:
+    """Match error rate."""
+    return WordErrors("mer")
 
-    Args:
-        encoder: for the cosine; without one it is Unscored.
-        reason: why there is no encoder.
-    """
-    return [WER, MER, CER, CHRF, Cosine(encoder, reason)]
+
+def cer(encoder: Encoder | None = None) -> TextMetric:
+    """Character error rate."""
+    return CharacterErrors()
+
+
+def chrf(encoder: Encoder | None = None) -> TextMetric:
+    """chrF2."""
+    return ChrF()
+
+
+def cosine(encoder: Encoder | None = None) -> TextMetric:
+    """Cosine of the encoder's vectors; without an encoder it is Unscored."""
+    return Cosine(encoder)
+
+
+BUILT_IN = {"wer": wer, "mer": mer, "cer": cer, "chrf": chrf, "cosine": cosine}
+"""Ours, in the order in which they are shown."""
