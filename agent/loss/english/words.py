@@ -54,9 +54,11 @@ def codes(word: str) -> str:
     if word in known.verbs and word not in ("saw", "found", "left", "felt", "ground", "lay", "wound", "shot"):
         rest = here.replace("v", "")
         return "v" + rest
+    single = singular(word)
+    if here and set(here) <= {"p", "f"} and single != word and "o" in known.codes.get(single, ""):
+        return "o" + here  # "windows" are windows before they are a product
     if here:
         return here + "v" if word in known.verbs and "v" not in here else here
-    single = singular(word)
     if single != word and single in known.codes:
         base = known.codes[single]
         return "".join(c for c in base if c in NOUN or c == "v") or base
