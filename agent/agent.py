@@ -118,12 +118,12 @@ class Agent:
             NoPlan: no chain of tools leads from what is there to what is asked.
             UserError: there is no such planner.
         """
-        from hopline.agent.planning import typed
+        from hopline.agent.planning.typed import plan as plan_typed
 
         chosen = planner or self.profile.planner
         if chosen != "typed":
             raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed.")
-        return self._checked(typed.plan(request, self.registry, attachments or {}), attachments or {})
+        return self._checked(plan_typed(request, self.registry, attachments or {}), attachments or {})
 
     def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
         return plan.model_copy(update={"problems": tuple(check(plan, self.registry, attachments))})

@@ -80,7 +80,7 @@ def langgraph(hops: int, folder: Path) -> float:
 
     from langchain.agents import create_agent
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
     from langchain_core.tools import tool
     from langgraph.checkpoint.sqlite import SqliteSaver
@@ -110,7 +110,7 @@ def langgraph(hops: int, folder: Path) -> float:
     agent = create_agent(Scripted(), [no_op], checkpointer=SqliteSaver(connection))
     settings: Any = {"configurable": {"thread_id": "1"}, "recursion_limit": 10 * hops}
     began = time.perf_counter()
-    agent.invoke({"messages": [("user", "go")]}, settings)
+    agent.invoke({"messages": [HumanMessage("go")]}, settings)
     took = time.perf_counter() - began
     connection.close()
     return took * 1000 / hops
@@ -161,15 +161,15 @@ def main() -> None:
     sizes = (100, 1000) if options.quick else (100, 1000, 10_000)
     rows: dict[str, Any] = {}
 
-    def fresh(work: Callable[[Path], Any]) -> Any:
+    def fresh(work: Callable[..., Any], *arguments: Any) -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            return work(Path(folder))
+            return work(*arguments, Path(folder))
 
     for size in sizes:
         for where, backend in (("in process", "no_op:fake"), ("warm worker", "no_op:worker")):
-            rows[f"hopline, {where}, {size} hops"] = fresh(lambda f, s=size, b=backend: hopline(s, b, f))
+            rows[f"hopline, {where}, {size} hops"] = fresh(hopline, size, backend)
     for size in (20, 200):
-        rows[f"LangGraph + SQLite, {size} hops"] = {"mean_ms": fresh(lambda f, s=size: langgraph(s, f))}
+        rows[f"LangGraph + SQLite, {size} hops"] = {"mean_ms": fresh(langgraph, size)}
     small = smolagents(200)
     if small is not None:
         rows["smolagents, nothing saved, 200 hops"] = {"mean_ms": small}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import typer
 from hopline.tools.declarations import STANDARD_TOOLS
@@ -47,9 +48,9 @@ def commands() -> str:
     return "\n".join(parts).strip()
 
 
-def _commands(group: object, context: typer.Context) -> Iterator[tuple[str, object]]:
-    for name in group.list_commands(context):  # type: ignore[attr-defined]  # click's groups are untyped here
-        command = group.get_command(context, name)  # type: ignore[attr-defined]
+def _commands(group: Any, context: typer.Context) -> Iterator[tuple[str, Any]]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if hasattr(command, "list_commands"):
             yield name, command
             yield from ((f"{name} {inner}", one) for inner, one in _commands(command, context))

@@ -536,7 +536,7 @@ def _in_thread(backend: Backend, call: Call, timeout_s: float, cancelled: thread
     return got
 
 
-def _wait(flying: Mapping[Future[Hop], str], cancelled: threading.Event) -> set[Future[Hop]]:
+def _wait(flying: Mapping[Future[Hop], Step], cancelled: threading.Event) -> set[Future[Hop]]:
     while True:
         try:
             return wait(flying, return_when=FIRST_COMPLETED).done

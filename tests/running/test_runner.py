@@ -171,7 +171,7 @@ def test_the_seed_is_part_of_the_key(runner: Runner) -> None:
 
 
 def test_the_same_step_twice_gets_two_seeds(runner: Runner) -> None:
-    wanted = {"parameters": {"size_bytes": 50}}
+    wanted: dict[str, Any] = {"parameters": {"size_bytes": 50}}
     _, hops = run_plan(runner, step(1, "no_op", said("x"), **wanted), step(2, "no_op", said("x"), **wanted))
     assert sorted(hop.seed for hop in hops) == [0, 1]
     assert len(set(texts(runner, hops))) == 2
@@ -271,7 +271,7 @@ def test_cancel_from_another_thread(runner: Runner, report: bool) -> None:
 
 
 def test_independent_steps_run_side_by_side(runner: Runner) -> None:
-    wanted = {"parameters": {"seconds": 0.5}}
+    wanted: dict[str, Any] = {"parameters": {"seconds": 0.5}}
     began = time.monotonic()
     run_plan(
         runner,
