@@ -25,6 +25,16 @@ from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendCrashed, BackendFailed, HopCancelled, HoplineError, HopTimeout, ResourceExceeded
 from hopline.tools.home import MEBIBYTE, setting
 
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "LANGSMITH_TRACING": "false",
+    "LANGCHAIN_TRACING_V2": "false",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
+"""Switches other libraries' tracing, analytics and downloads off in every worker."""
+
 _POLL_S = 0.05
 _SAMPLE_S = 0.2
 _CANCEL_GRACE_S = 1.0
@@ -148,6 +158,7 @@ class Worker:
                 stdout=self._log,
                 stderr=self._log,
                 start_new_session=True,
+                env={**os.environ, **QUIET},
             )
         self._connection = Connection(ours.detach())
         return self._connection
