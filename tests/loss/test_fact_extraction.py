@@ -234,7 +234,10 @@ def test_a_declared_scene_says_what_its_description_says() -> None:
     [
         {},
         {"objects": None, "relations": None},
-        {"objects": [{}, "x", {"noun": ""}], "relations": [None, {"subject": 9, "relation": "on", "object": 0}, [0, 1]]},
+        {
+            "objects": [{}, "x", {"noun": ""}],
+            "relations": [None, {"subject": 9, "relation": "on", "object": 0}, [0, 1]],
+        },
         {"objects": [{"noun": "car", "count": "many", "colour": 7}], "relations": [{"subject": "car"}]},
     ],
 )
