@@ -205,7 +205,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    "the a two red blue car cars dog of on not no next to left five km $ % 3 12:30 march may monday anna is and ' - , . "
+    "the a two red blue car cars dog of on not no next to left five km $ % 3 12:30 march may monday anna is and ' - , "
     "half past quarter hundred thousand point o'clock 's without between named mr".split()
 )
 

@@ -355,9 +355,9 @@ def test_an_artifact_that_is_gone_is_a_note() -> None:
 def test_a_child_hop_is_no_node() -> None:
     chain = demo()
     picture = chain.hops[1].output_list[0]
-    child = Hop(id=9, run="calm-otter", step="step3", parent=3, tool="image_captioning", backend="image_captioning:exemplar",
-                inputs={"image": (picture,)}, outputs={"text": (chain.put("text", "x"),)}, status="ok")  # fmt: skip
-    chain.hops.append(child)
+    child = {**_fields(chain.hops[2]), "id": 9, "parent": 3, "outputs": {"text": (chain.put("text", "x"),)}}
+    assert child["inputs"] == {"image": (picture,)}
+    chain.hops.append(Hop(**child))
     assert [n.id for n in chain.loss().nodes] == ["audio1", "step1", "step2", "step3", "step4"]
 
 
