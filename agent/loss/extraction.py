@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -90,6 +91,7 @@ class _Reading:
             for i, t in enumerate(self.tokens)
             if t.kind in ("word", "number") and not (t.kind == "word" and function_class(t.lower) in _NO_CONTENT)
         ]
+        self.content_at = [i for i, _ in self.content]
         self.made: list[Fact] = []
         self.ids: Counter[str] = Counter()
 
@@ -201,9 +203,10 @@ class _Reading:
         return fact
 
     def _around(self, start: int, end: int) -> frozenset[str]:
-        before = [word for i, word in self.content if i < start][-NEIGHBOURS:]
-        after = [word for i, word in self.content if i >= end][:NEIGHBOURS]
-        return frozenset(before + after)
+        first = bisect_left(self.content_at, start)
+        last = bisect_left(self.content_at, end)
+        near = self.content[max(0, first - NEIGHBOURS) : first] + self.content[last : last + NEIGHBOURS]
+        return frozenset(word for _, word in near)
 
 
 _NO_CONTENT = frozenset({"determiner", "pronoun", "auxiliary", "conjunction"})

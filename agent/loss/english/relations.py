@@ -69,7 +69,12 @@ def _clear(tokens: Sequence[Token], tags: Sequence[Tag], start: int, end: int) -
 
 def _subject(tokens: Sequence[Token], tags: Sequence[Tag], things: Sequence[Thing], at: int, target: int) -> int | None:
     """The thing before a relation word: the nearest one, or the first of a chain said of one subject."""
-    before = [k for k in range(target) if things[k].end <= at and _clear(tokens, tags, things[k].end, at)]
+    before: list[int] = []
+    for k in range(target - 1, -1, -1):
+        if things[k].end <= at:
+            if not _clear(tokens, tags, things[k].end, at):
+                break
+            before.insert(0, k)
     if not before:
         return None
     nearest = before[-1]
