@@ -104,32 +104,7 @@ def _adjusted(matches: Sequence[Match], parsed: Parsed, tools: Mapping[str, Tool
         if clause.question and any("question" in port.name for port in tool.inputs):
             score += 0.12
         adjusted.append(replace(m, score=score + _fit(clause, tool)))
-    ranked = sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
-    return _once(ranked, parsed)
-
-
-def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
-    """A tool stands for the clause that asks for it best; for others only where they ask for more of it.
-
-    A clause that only says what there is ("I have a shaky video") asks for nothing.
-    """
-    kept: list[Match] = []
-    seen: set[str] = set()
-    for m in ranked:
-        words = set(parsed.clauses[m.clause].words)
-        if _DECLARES.match(parsed.clauses[m.clause].text) and len(parsed.clauses) > 1:
-            m = replace(m, score=m.score - _DECLARED_COST)
-        elif m.tool in seen and not words & _MORE:
-            m = replace(m, score=m.score - _REPEAT_COST)
-        else:
-            seen.add(m.tool)
-        kept.append(m)
-    return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
-
-
-_DECLARES = re.compile(r"(?:and )?(?:i have|i've|i got|we have|here is|here's|here are|there is|given|this is my)\b")
-_MORE = {"again", "back", "another", "also", "both", "each"}
-_DECLARED_COST = 0.25
+    return sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
 
 def _fit(clause: Clause, tool: Tool) -> float:
