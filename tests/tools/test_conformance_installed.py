@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hopline.tools import Artifact, Backend, Call, Tool
+from hopline.agent.running.profile import load_profile
+from hopline.tools import Artifact, Backend, Call, Result, Tool
 from hopline.tools.conformance import check_backend
 from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.media import encode_png
+from hopline.tools.registry import installed
 from PIL import Image, ImageDraw, ImageFont
 
 pytestmark = pytest.mark.models
@@ -25,7 +27,17 @@ OURS = [entry for entry in entry_points(group="hopline.backends") if entry.dist 
 def test_it_conforms(entry: str, shared: Path) -> None:
     kind: type[Backend] = next(e for e in OURS if e.value == entry).load()
     tool = next(tool for tool in STANDARD_TOOLS if tool.name == kind.tool)
-    assert check_backend(kind(), tool, [sample(tool, shared)]) == []
+    needed = {need: served(need) for need in kind.needs}
+    assert check_backend(kind(), tool, [sample(tool, shared)], tools=needed or None) == []
+
+
+@cache
+def served(tool_name: str) -> Callable[..., Result]:
+    """A tool as the profile `offline` serves it, for a backend that needs it."""
+    profile = load_profile("offline")
+    backend = profile.choose(installed(), tool_name)
+    backend.load()
+    return lambda inputs, parameters: backend.call(Call(inputs=inputs, parameters=parameters))
 
 
 def sample(tool: Tool, shared: Path) -> Call:
