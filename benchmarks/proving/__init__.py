@@ -1,0 +1,1 @@
+"""The rows of `benchmarks/proofs.py`: each module here gives `rows(full)`."""

@@ -1,0 +1,22 @@
+"""One line of the proofs: what was asked, what was measured, whether it is met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One bar and what was measured.
+
+    Attributes:
+        test: what is proven.
+        bar: as loss.md of the project's pages states it.
+        measured: the figures, in words.
+        met: the bar holds.
+    """
+
+    test: str
+    bar: str
+    measured: str
+    met: bool
