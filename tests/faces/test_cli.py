@@ -250,3 +250,26 @@ def test_interrupt_ends_at_once_with_130_and_the_run_can_be_resumed(tmp_path: Pa
     assert process.returncode == 130
     assert time.monotonic() - began < 2.5
     assert as_json(hopline("runs", "--json"))["runs"][0]["status"] == "cancelled"
+
+
+@pytest.mark.models
+def test_replay_with_a_swap_shows_the_paired_difference(tmp_path: Path) -> None:
+    memo = tmp_path / "said.txt"
+    memo.write_text("Two red cars are next to a green tree.")
+    chain = "text_to_image | image_captioning | text_to_speech"
+    hopline("run", "x", "-a", memo, "--chain", chain)
+    done = hopline(
+        "replay",
+        "last",
+        "--swap",
+        "step3=text_to_speech:piper",
+        "--swap",
+        "step2=image_captioning:exemplar",
+        "--loss",
+        "--json",
+    )
+    made = as_json(done)
+    assert made["difference"]["format"] == "hopline.difference/1"
+    assert [hop["cached_from"] is not None for hop in made["hops"]] == [True, False, True]
+    assert made["difference"]["hops"][1]["backend"] == ["image_captioning:offline", "image_captioning:exemplar"]
+    assert "Before → after" in hopline("replay", "last", "--swap", "step2=image_captioning:offline", "--loss").stderr

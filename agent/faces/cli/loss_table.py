@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hopline.agent.faces.cli.output import visible
+from hopline.agent.loss.difference import COUNTS
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -48,3 +49,40 @@ def show_loss(loss: Mapping[str, Any], console: Console) -> None:
         console.print(facts)
     for note in loss["notes"]:
         console.print(Text(visible(note), style="dim"))
+
+
+def show_difference(difference: Mapping[str, Any], console: Console) -> None:
+    """Print a `hopline.difference/1`: what changed, before → after.
+
+    Args:
+        difference: plain data.
+        console: where to.
+    """
+    table = Table(title="Before → after", title_justify="left", box=None, pad_edge=False)
+    for name in ("hop", "backend", *COUNTS, "scores"):
+        table.add_column(name)
+    for row in difference["hops"]:
+        tools = [str(tool) for tool in dict.fromkeys(row["tool"]) if tool]
+        scores = ", ".join(f"{s['metric']} {_change(s['values'])}" for s in row["scores"] if any(s["values"]))
+        backends = [str(backend).partition(":")[2] for backend in dict.fromkeys(row["backend"]) if backend]
+        table.add_row(
+            Text(f"{row['step']} {' → '.join(tools)}"),
+            Text(" → ".join(backends)),
+            *(Text(_change(row[name])) for name in COUNTS),
+            Text(visible(scores)),
+        )
+    console.print(table)
+    for fact in difference["facts"]:
+        ends = " → ".join(
+            ", ".join([str(end["last_seen"]), *(f"became {text}" for text in end["altered_to"].values())])
+            for end in fact["ends"]
+        )
+        console.print(Text(visible(f"{fact['type']} “{fact['text']}”: last seen at {ends}")))
+    if not difference["facts"]:
+        console.print(Text("Every fact was last seen where it was before.", style="dim"))
+    console.print(Text("One source: what happened here, not a measure of the backends.", style="dim"))
+
+
+def _change(pair: Sequence[float | int | None]) -> str:
+    shown = ["–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value) for value in pair]
+    return shown[0] if shown[0] == shown[1] else " → ".join(shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,14 +137,18 @@ def replay(
 
     want_json(json_)
     swaps = dict(_pair(text, "--swap step2=tool:backend") for text in swap)
+    from hopline.agent.loss.difference import difference
+
     with Journal() as journal:
         profile = journal.run(journal.resolve(name)).profile
     with agent_of(profile, tools_from) as agent:
+        before = agent.open(name)
         with Progress(human(), agent.journal) as progress:
             done = agent.replay(name, swaps, on_event=progress)
+            changed = None
             if loss and done.status in ("ok", "partial"):
-                done.loss(on_event=progress)
-        _show_end(done, json_, loss)
+                changed = difference(before.loss(on_event=progress).to_json(), done.loss(on_event=progress).to_json())
+        _show_end(done, json_, False, difference=changed)
 
 
 def plan(
@@ -294,10 +298,10 @@ def _pair(text: str, form: str) -> tuple[str, str]:
     return name, value
 
 
-def _show_end(done: Run, json_: bool, loss: bool) -> None:
+def _show_end(done: Run, json_: bool, loss: bool, *, difference: Mapping[str, Any] | None = None) -> None:
     record = done.record
     if json_:
-        say_json(done.to_json())
+        say_json(done.to_json() | ({"difference": difference} if difference is not None else {}))
     else:
         for output in done.outputs:
             typer.echo(visible(output.text) if output.modality == "text" else str(output.path))
@@ -307,6 +311,10 @@ def _show_end(done: Run, json_: bool, loss: bool) -> None:
             from hopline.agent.faces.cli.loss_table import show_loss
 
             show_loss(done.loss().to_json(), human())
+        if difference is not None:
+            from hopline.agent.faces.cli.loss_table import show_difference
+
+            show_difference(difference, human())
         human().print(f"run {record.id}: {record.status}   (hopline show {record.id} --html page.html)", style="dim")
     error = record.error
     if error is None:

@@ -1,0 +1,65 @@
+"""The paired difference of two runs, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hopline.agent.loss.difference import difference
+
+
+def loss(run: str, *, kept: int, missing: int, wer: float | None, last_seen: str, became: str = "") -> dict[str, Any]:
+    return {
+        "run": run,
+        "hops": [
+            {
+                "step": "step1",
+                "tool": "speech_to_text",
+                "backend": f"speech_to_text:{run}",
+                "kept": kept,
+                "altered": 0,
+                "missing": missing,
+                "void": 0,
+                "invented": 0,
+                "scores": [{"metric": "wer", "value": wer}],
+            }
+        ],
+        "facts": [
+            {
+                "source": "audio1",
+                "type": "object",
+                "text": "boat",
+                "last_seen": last_seen,
+                "altered_to": {"step1": became} if became else {},
+            },
+            {"source": "audio1", "type": "object", "text": "car", "last_seen": "step1", "altered_to": {}},
+        ],
+    }
+
+
+def test_figures_are_paired_by_step() -> None:
+    made = difference(
+        loss("one", kept=3, missing=1, wer=0.5, last_seen="step1"),
+        loss("two", kept=2, missing=2, wer=None, last_seen="audio1", became="bow"),
+    )
+    (row,) = made["hops"]
+    assert (row["kept"], row["missing"]) == ([3, 2], [1, 2])
+    assert row["backend"] == ["speech_to_text:one", "speech_to_text:two"]
+    assert row["scores"] == [{"metric": "wer", "values": [0.5, None]}]
+    (fact,) = made["facts"]
+    assert fact["text"] == "boat"
+    assert [end["last_seen"] for end in fact["ends"]] == ["step1", "audio1"]
+    assert fact["ends"][1]["altered_to"] == {"step1": "bow"}
+
+
+def test_a_run_differs_in_nothing_from_itself() -> None:
+    same = loss("one", kept=3, missing=1, wer=0.5, last_seen="step1")
+    made = difference(same, same)
+    assert made["facts"] == []
+    assert all(before == after for row in made["hops"] for before, after in [row["kept"], row["missing"]])
+
+
+def test_steps_only_one_run_has_are_shown_as_such() -> None:
+    one = loss("one", kept=3, missing=1, wer=0.5, last_seen="step1")
+    made = difference(one, {"run": "two", "hops": [], "facts": []})
+    assert made["hops"][0]["kept"] == [3, None]
+    assert made["facts"] == []
