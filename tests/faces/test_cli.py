@@ -234,7 +234,7 @@ def test_interrupt_ends_at_once_with_130_and_the_run_can_be_resumed(tmp_path: Pa
     tools = tmp_path / "slow.py"
     tools.write_text(
         "import time\nfrom hopline.tools import tool\n\n@tool\ndef wait(text: str) -> str:\n    'Waits.'\n"
-        "    time.sleep(8)\n    return text\n"
+        "    time.sleep(100)\n    return text\n"
     )
     command = [sys.executable, "-c", "from hopline.agent.faces.cli import main; main()", "run", "x", "--chain", "wait"]
     process = subprocess.Popen([*command, "--tools-from", str(tools)], stderr=subprocess.PIPE, text=True)
