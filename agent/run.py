@@ -16,7 +16,7 @@ from hopline.agent.measuring import measure
 from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.running.events import OnEvent, nobody
 from hopline.tools.artifact import TEXT
-from hopline.tools.errors import HoplineError
+from hopline.tools.errors import BadInput, HoplineError
 
 if TYPE_CHECKING:
     from hopline.agent.agent import Agent
@@ -156,27 +156,29 @@ class Run:
 
         Returns:
             The path.
-        """
-        from hopline.agent.views.page import run_page
 
-        html = run_page(
-            self.record,
-            self.hops,
-            self.probes,
-            self.model_calls,
-            self.loss(probe=False).to_json(),
-            self._journal.read,
-            media_folder=path.with_suffix("").with_name(f"{path.stem}-media"),
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, "utf-8")
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        html = self._html(path.with_name(f"{path.stem}-media"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(html, "utf-8")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be written: {error.strerror}.") from None
         return path
 
     def _repr_html_(self) -> str:
+        from hopline.agent.views.frame import page_frame
+
+        return page_frame(self._html(None), title=f"run {self.id}", height_px=900)
+
+    def _html(self, media_folder: Path | None) -> str:
         from hopline.agent.views.page import run_page
 
+        loss = self.loss(probe=False).to_json()
         return run_page(
-            self.record, self.hops, self.probes, self.model_calls, None, self._journal.read, media_folder=None
+            self.record, self.hops, self.probes, self.model_calls, loss, self._journal.read, media_folder=media_folder
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Profile(BaseModel):
         if not wanted:
             raise MissingBackend(
                 f"{declared.name} is declared, but the profile {self.name!r} has no backend for it.",
-                hint="Name one in a profile of your own, or see: hopline doctor",
+                hint="Install a package that brings one, or name one in a profile of your own.",
             )
         wanted = wanted if wanted.startswith(f"{tool}:") else f"{tool}:{wanted}"
         if backend_id and backend_id.partition(":")[0] != tool and f"{tool}:{backend_id}" != wanted:

@@ -43,8 +43,8 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
     for tool in registry:
         try:
             backend = profile.choose(registry, tool.name)
-        except HoplineError as error:
-            yield Readiness(tool=tool.name, backend="", ready=False, missing=(str(error),))
+        except HoplineError:
+            yield Readiness(tool=tool.name, backend="", ready=False, missing=("no backend in this profile",))
             continue
         packages = [p for p in backend.packages if importlib.util.find_spec(p) is None]
         models = [manifest()[m] for m in backend.models if not manifest()[m].present]

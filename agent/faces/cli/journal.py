@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from hopline.agent.faces.cli.output import human, megabytes, say_json, table_console, visible, want_json
-from hopline.agent.faces.cli.running import Json, agent_of
+from hopline.agent.faces.cli.running import Json, agent_of_run
 from hopline.tools.errors import UserError
 from rich.table import Table
 from rich.text import Text
@@ -62,7 +62,7 @@ def show(
     from hopline.agent.running.events import Event
 
     want_json(json_)
-    with agent_of("offline") as agent:
+    with agent_of_run(name) as agent:
         run = agent.open(name)
         if html is not None:
             path = run.page(html)
@@ -97,7 +97,7 @@ def loss(
     from hopline.agent.faces.cli.progress import Progress
 
     want_json(json_)
-    with agent_of("offline") as agent:
+    with agent_of_run(name) as agent:
         run = agent.open(name)
         with Progress(human(), agent.journal) as progress:
             measured = run.loss(probe=not no_probes, on_event=progress).to_json()

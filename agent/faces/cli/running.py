@@ -44,6 +44,18 @@ def agent_of(profile: str, tools_from: list[Path] | None = None) -> Iterator[Age
         yield agent
 
 
+@contextmanager
+def agent_of_run(name: str, tools_from: list[Path] | None = None) -> Iterator[Agent]:
+    """An agent of the profile that a stored run had; `offline` where that profile is gone."""
+    from hopline.agent.hops.journal import Journal
+    from hopline.agent.running.profile import profile_names
+
+    with Journal() as journal:
+        profile = journal.run(journal.resolve(name)).profile
+    with agent_of(profile if profile in profile_names() else "offline", tools_from) as agent:
+        yield agent
+
+
 def functions(paths: Iterable[Path]) -> list[object]:
     import runpy
 
@@ -113,12 +125,9 @@ def resume(
 ) -> None:
     """Finish a run that was cut; no finished hop runs twice."""
     from hopline.agent.faces.cli.progress import Progress
-    from hopline.agent.hops.journal import Journal
 
     want_json(json_)
-    with Journal() as journal:
-        profile = journal.run(journal.resolve(name)).profile
-    with agent_of(profile, tools_from) as agent:
+    with agent_of_run(name, tools_from) as agent:
         with Progress(human(), agent.journal) as progress:
             done = agent.resume(name, on_event=progress, repeat_side_effects=repeat_side_effects)
         _show_end(done, json_, False)
@@ -133,15 +142,12 @@ def replay(
 ) -> None:
     """Run a stored run again with other backends in some steps; what did not change is not called."""
     from hopline.agent.faces.cli.progress import Progress
-    from hopline.agent.hops.journal import Journal
 
     want_json(json_)
     swaps = dict(_pair(text, "--swap step2=tool:backend") for text in swap)
     from hopline.agent.loss.difference import difference
 
-    with Journal() as journal:
-        profile = journal.run(journal.resolve(name)).profile
-    with agent_of(profile, tools_from) as agent:
+    with agent_of_run(name, tools_from) as agent:
         before = agent.open(name)
         with Progress(human(), agent.journal) as progress:
             done = agent.replay(name, swaps, on_event=progress)
