@@ -14,7 +14,7 @@ from hopline.agent.planning.plan import FromStep, FromText, Source, Step
 from hopline.tools.artifact import TEXT
 from hopline.tools.spec import Port, Tool
 
-BRIDGE_COST = 0.12
+BRIDGE_COST = 0.06
 MISSING_COST = 1.5
 REUSE_COST = 0.05
 
@@ -139,7 +139,7 @@ class Binder:
         side = place > 0 and port.type == TEXT and any(p.type != TEXT for p in tool.inputs[:place])
         side = side or (port.type == TEXT and port.name != TEXT and place > 0)
         if side:
-            return self._side_text(draft, clause, clause_index, spent)
+            return self._side_text(draft, tool, clause, clause_index, spent)
         wanted = self._of_type(draft, port, clause, spent)
         own_words = self._own_words(clause, window)
         generates = port.type == TEXT and all(p.type != TEXT for p in tool.outputs) and bool(tool.outputs)
@@ -169,14 +169,16 @@ class Binder:
         return None
 
     def _side_text(
-        self, draft: Draft, clause: Clause, clause_index: int, spent: set[tuple[Source, ...]]
+        self, draft: Draft, tool: Tool, clause: Clause, clause_index: int, spent: set[tuple[Source, ...]]
     ) -> tuple[Draft, tuple[Source, ...]]:
         """A question or instruction beside the main input: what was said or heard, or the clause itself."""
         unused = [v for v in draft.values if not v.used and v.sources not in spent]
         if any(v.type == TEXT for v in unused) and clause_index > 0 and not clause.question:
             value = [v for v in unused if v.type == TEXT][-1]
             return self._use(draft, [value]), value.sources
-        if unused and any(v.clause == -1 for v in unused):
+        own = {port.type for port in tool.inputs}
+        last = clause_index == len(self.parsed.clauses) - 1
+        if last and any(v.clause == -1 and v.type not in own for v in unused):
             bridged = self._bridge(draft, TEXT, clause, clause_index, spent)
             if bridged is not None:
                 return bridged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from hopline.agent.planning.clauses import URL, is_address
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Problem, Source, Step, in_order
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import BadPlan
@@ -101,8 +102,9 @@ class _Check:
     def _source(self, source: Source, port: Port) -> tuple[str, int | None]:
         """What is wrong with a source, and how many artifacts it gives (None: known later)."""
         match source:
-            case FromText():
-                return ("" if port.type == TEXT else f"its input {port.name!r} takes {port.type}, not text."), 1
+            case FromText(text=text):
+                fits = port.type == TEXT or (port.type == URL and is_address(text))
+                return ("" if fits else f"its input {port.name!r} takes {port.type}, not text."), 1
             case FromAttachment():
                 kind = self.attachments.get(source.attachment)
                 if kind is None:

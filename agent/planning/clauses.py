@@ -52,7 +52,7 @@ _FILE = re.compile(rf"\b[\w-]+\.({'|'.join(_EXTENSIONS)})\b", re.IGNORECASE)
 _QUOTED = re.compile(
     r"[“\"]([^”\"]+)[”\"]|(?:(?<=\s)|(?<=^)|(?<=[(:]))['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=[\s,.;:!?)]|$)"
 )
-_AFTER_COLON = re.compile(r":\s+(\S.*)$", re.DOTALL)
+_AFTER_COLON = re.compile(r":\s+(?!<\d+>)(\S.*)$", re.DOTALL)
 _TOKEN = re.compile(r"<\d+>|[\w'’-]+|[^\w\s]")
 _BREAK = {",", ".", ";", ":", "?", "!", "(", ")", "–", "—"}
 _JOIN = {"then", "and", "afterwards", "finally", "next", "before", "after", "but", "while", "also", "plus"}
@@ -137,8 +137,15 @@ def parse(request: str) -> Parsed:
     return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an address of the web and nothing else."""
+    return _URL.fullmatch(text.strip()) is not None
+
+
 def _quoted(inner: str, keep: Callable[[str, str], str]) -> str:
     inner = inner.strip()
+    if re.fullmatch(r"<\d+>", inner):
+        return f" {inner} "
     file = _FILE.fullmatch(inner)
     return keep(_EXTENSIONS[file[1].lower()] if file else TEXT, inner)
 

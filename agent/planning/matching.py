@@ -6,13 +6,14 @@ description, by the sentence encoder; without it, by shared word stems.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hopline.agent.planning.clauses import NOUNS, Clause
+from hopline.agent.planning.ranking import Ranker
+from hopline.agent.planning.words import SMALL, phrases, stems
 from hopline.tools.encoder import Encoder
 from hopline.tools.errors import Unavailable
 from hopline.tools.spec import Tool
@@ -22,16 +23,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_WINDOW = 4
-_STOP = frozenset(
-    (
-        "a an the this that these those it its them they their my your our his her me i you we us he she "
-        "of in on at to for from with by as is are was were be been do does did can could would will "
-        "please some any what which who how there then so into about up out just one two three first "
-        "second new let s m"
-    ).split()
+LONGEST_SMALL_TALK = 7
+SHORT = 4
+"""Words of a request that, matching nothing without the encoder, is taken for small talk."""
+
+SMALL_TALK = (
+    "hello",
+    "hi there",
+    "good morning",
+    "good bye",
+    "thanks",
+    "thank you very much",
+    "how are you?",
+    "what can you do?",
+    "who are you?",
+    "that was great",
+    "ok",
 )
+BLEND, CENTRE, SLOPE = 0.5, 0.52, 0.06
+"""Share of the best stretch's cosine in a score; what log odds of zero and one more add to the rest."""
 _NOUN_WORDS = frozenset(word for words in NOUNS.values() for word in words)
-CONTENT_STOP = _STOP | _NOUN_WORDS
+CONTENT_STOP = SMALL | _NOUN_WORDS
 """Words that say nothing about what to draw, speak or look for."""
 
 
@@ -44,7 +56,8 @@ class Match:
         clause: index of the clause.
         start: index of the first word within the clause.
         words: the words.
-        score: cosine in [-1, 1], or share of stems without the encoder.
+        score: blend of the cosine of the words and the log odds of the clause, mostly in [0, 1.5];
+            share of stems without the encoder.
     """
 
     tool: str
@@ -74,8 +87,9 @@ class Matcher:
         self._phrases = [(tool.name, phrase) for tool in tools for phrase in phrases(tool)]
         self._owners = [name for name, _ in self._phrases]
         self._vectors: NDArray[np.float32] | None = None
+        self._ranker = Ranker(self.tools, encoder) if encoder is not None and self.tools else None
 
-    def matches(self, clauses: Sequence[Clause]) -> list[Match]:
+    def matches(self, clauses: Sequence[Clause], request: str = "") -> list[Match]:
         """The best stretch of each clause for each tool, best first."""
         windows = [(index, *window) for index, clause in enumerate(clauses) for window in _windows(clause)]
         if not windows or not self.tools:
@@ -87,7 +101,26 @@ class Matcher:
                 known = best.get((clause, tool))
                 if known is None or score > known.score:
                     best[clause, tool] = Match(tool=tool, clause=clause, start=start, words=words, score=score)
+        if self._ranker is not None:
+            texts = [clause.text for clause in clauses]
+            logits = self._ranker.logits(request, texts, [[w for _, w in _windows(c)] for c in clauses])
+            column = {tool.name: index for index, tool in enumerate(self.tools)}
+            best = {
+                key: replace(m, score=BLEND * m.score + (1 - BLEND) * (CENTRE + SLOPE * float(odds)))
+                for key, m in best.items()
+                for odds in [logits[m.clause, column[m.tool]]]
+            }
         return sorted(best.values(), key=lambda m: (-m.score, m.clause, m.start, m.tool))
+
+    def small_talk(self, request: str) -> bool:
+        """Whether a request is nearer to a greeting or thanks than to anything a tool does."""
+        if len(request.split()) > LONGEST_SMALL_TALK:
+            return False
+        if self._encoder is None or not self.tools:
+            return len(request.split()) <= SHORT
+        vectors = self._encoder.encode([request, *SMALL_TALK, *(phrase for _, phrase in self._phrases)])
+        near = vectors[1:] @ vectors[0]
+        return bool(near[: len(SMALL_TALK)].max() > near[len(SMALL_TALK) :].max())
 
     def _scores(self, texts: Sequence[str]) -> list[dict[str, float]]:
         if self._encoder is None:
@@ -132,21 +165,6 @@ def matcher(tools: tuple[tuple[str, str], ...]) -> Matcher:
     return Matcher([Tool(name=n, description=d, inputs=(), outputs=()) for n, d in tools], shared_encoder())
 
 
-def phrases(tool: Tool) -> list[str]:
-    """What a tool calls itself: its name, each sentence, and each phrase of a sentence."""
-    found = [re.sub(r"[_-]+", " ", tool.name)]
-    for sentence in re.split(r"(?<=[.;])\s+", tool.description):
-        found.append(sentence)
-        found += re.split(r"[:,]\s+(?:and |or )?|\s+or\s+", sentence)
-    return list(dict.fromkeys(phrase.strip(" .;:,").lower() for phrase in found if phrase.strip(" .;:,")))
-
-
-def stems(text: str) -> frozenset[str]:
-    """Word stems without the smallest words: lower case, common endings cut."""
-    words = [w for w in re.findall(r"[^\W\d_]+", text.lower()) if w not in _STOP]
-    return frozenset(re.sub(r"(ations?|ings?|ions?|ed|es|s|e|ing)$", "", w) if len(w) > 4 else w for w in words)
-
-
 def _windows(clause: Clause) -> list[tuple[int, str]]:
     """Stretches that hold a word which is neither small nor the mere name of a thing."""
     words = clause.words
@@ -154,6 +172,6 @@ def _windows(clause: Clause) -> list[tuple[int, str]]:
     for length in range(1, min(LONGEST_WINDOW, len(words)) + 1):
         for start in range(len(words) - length + 1):
             stretch = words[start : start + length]
-            if any(word not in _STOP and word not in _NOUN_WORDS and len(word) > 1 for word in stretch):
+            if any(word not in SMALL and word not in _NOUN_WORDS and len(word) > 1 for word in stretch):
                 found.append((start, " ".join(stretch)))
     return found

@@ -52,9 +52,13 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
     parsed = parse(request)
     tools = {tool.name: tool for tool in registry}
     match = matcher(tuple((tool.name, tool.description) for tool in registry))
-    found = _adjusted(match.matches(parsed.clauses), parsed, tools)
+    found = _adjusted(match.matches(parsed.clauses, request), parsed, tools)
     given = _values(parsed, attachments)
-    drafts = _search(parsed, tools, found, given)
+    drafts = _search(parsed, tools, found, given, ASKED)
+    if not drafts[0].steps and found and not match.small_talk(request):
+        surest = max((m.score for m in found if m.score < ASKED), default=0.0)
+        drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.05], given, -1.0)
+        drafts = [d for d in drafts if d.steps] or drafts
     best = drafts[0]
     if best.missing:
         raise NoPlan(f"{best.missing[0]}.", hint="Attach it, or add a tool that does; see: hopline tools")
@@ -104,7 +108,32 @@ def _adjusted(matches: Sequence[Match], parsed: Parsed, tools: Mapping[str, Tool
         if clause.question and any("question" in port.name for port in tool.inputs):
             score += 0.12
         adjusted.append(replace(m, score=score + _fit(clause, tool)))
-    return sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
+    ranked = sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
+    return _once(ranked, parsed)
+
+
+def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
+    """A tool stands for the clause that asks for it best; for others only where they ask for more of it.
+
+    A clause that only says what there is ("I have a shaky video") asks for nothing.
+    """
+    kept: list[Match] = []
+    seen: set[str] = set()
+    for m in ranked:
+        words = set(parsed.clauses[m.clause].words)
+        if _DECLARES.match(parsed.clauses[m.clause].text) and len(parsed.clauses) > 1:
+            m = replace(m, score=m.score - _DECLARED_COST)
+        elif m.tool in seen and not words & _MORE:
+            m = replace(m, score=m.score - _REPEAT_COST)
+        else:
+            seen.add(m.tool)
+        kept.append(m)
+    return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
+
+
+_DECLARES = re.compile(r"(?:and )?(?:i have|i've|i got|we have|here is|here's|here are|there is|given|this is my)\b")
+_MORE = {"again", "back", "another", "also", "both", "each"}
+_DECLARED_COST = 0.2
 
 
 def _fit(clause: Clause, tool: Tool) -> float:
@@ -126,17 +155,17 @@ _DEFINITE = {"the", "this", "that", "these", "those", "my", "your", "our", "its"
 _INDEFINITE = {"a", "an", "some", "another", "new", "make", "draw", "create", "generate"}
 
 
-def _search(parsed: Parsed, tools: Mapping[str, Tool], found: Sequence[Match], given: tuple[Value, ...]) -> list[Draft]:
+def _search(
+    parsed: Parsed, tools: Mapping[str, Tool], found: Sequence[Match], given: tuple[Value, ...], asked: float
+) -> list[Draft]:
     affinity: dict[str, float] = {}
     for m in found:
         affinity[m.tool] = max(affinity.get(m.tool, 0.0), m.score)
     binder = Binder(tools, parsed, affinity)
     drafts = [Draft(values=given)]
-    asked = any(m.score >= ASKED for m in found)
-    threshold = ASKED if asked or not given else 0.0
     for index in _order(parsed):
-        here = [m for m in found if m.clause == index and m.score >= threshold]
-        options = _options(here, threshold, tools, parsed.clauses[index])
+        here = [m for m in found if m.clause == index and m.score >= asked]
+        options = _options(here, asked, tools, parsed.clauses[index])
         grown = [_extend(binder, draft, option, index) for draft in drafts for option in options]
         drafts = sorted(grown, key=lambda d: -d.score)[:_BEAM]
     ended = [

@@ -1,0 +1,32 @@
+"""Words of tools and clauses: the phrases a tool describes itself with, and stems."""
+
+from __future__ import annotations
+
+import re
+
+from hopline.tools.spec import Tool
+
+SMALL = frozenset(
+    (
+        "a an the this that these those it its them they their my your our his her me i you we us he she "
+        "of in on at to for from with by as is are was were be been do does did can could would will "
+        "please some any what which who how there then so into about up out just one two three first "
+        "second new let s m"
+    ).split()
+)
+"""Words too small to say what is wanted."""
+
+
+def phrases(tool: Tool) -> list[str]:
+    """What a tool calls itself: its name, each sentence, and each phrase of a sentence."""
+    found = [re.sub(r"[_-]+", " ", tool.name)]
+    for sentence in re.split(r"(?<=[.;])\s+", tool.description):
+        found.append(sentence)
+        found += re.split(r"[:,]\s+(?:and |or )?|\s+or\s+", sentence)
+    return list(dict.fromkeys(phrase.strip(" .;:,").lower() for phrase in found if phrase.strip(" .;:,")))
+
+
+def stems(text: str) -> frozenset[str]:
+    """Word stems without the smallest words: lower case, common endings cut."""
+    words = [w for w in re.findall(r"[^\W\d_]+", text.lower()) if w not in SMALL]
+    return frozenset(re.sub(r"(ations?|ings?|ions?|ed|es|s|e|ing)$", "", w) if len(w) > 4 else w for w in words)
