@@ -28,7 +28,8 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "speech_to_text",
         "audio",
         "text",
-        "Transcribes speech: listens to a recording, voice memo or spoken message and writes out the words said.",
+        "Transcribes speech: listens to a recording, voice memo, voicemail or spoken message and writes out, "
+        "types up or writes down the words said.",
         language={
             "type": "string",
             "default": "en",
@@ -39,7 +40,7 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text_to_speech",
         "text",
         "audio",
-        "Reads text out to someone, aloud, out loud: says or speaks it in a synthetic voice.",
+        "Reads text out to someone, aloud, out loud: says, speaks, voices or narrates it.",
         speed={
             "type": "number",
             "default": 1.0,
@@ -52,7 +53,8 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text_to_image",
         "text",
         "image",
-        "Draws a picture: generates an image, drawing or illustration of what a text describes.",
+        "Draws a picture: generates, paints, sketches or makes an image, drawing or illustration of what a "
+        "text describes.",
         size={
             "type": "integer",
             "default": 512,
@@ -65,25 +67,26 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "image_captioning",
         "image",
         "text",
-        "Describes an image: says in words what a picture, photo or drawing shows.",
+        "Describes an image: says in words what is in a picture, photo or drawing, what it shows; writes a caption.",
     ),
     _tool(
         "image_ocr",
         "image",
         "text",
-        "Reads the text written in an image: extracts what a scan, screenshot, page, sign or poster says.",
+        "Reads the text written in an image: extracts or gets the words out of a scan, screenshot, page, "
+        "letter, sign or poster, what it says.",
     ),
     _tool(
         "visual_question_answering",
         "image, question: text",
         "text",
-        "Answers a question about an image: what colour, how many, where, who or what is in the picture.",
+        "Answers a question about an image: what colour, how many, is there, where, who or what is in the picture.",
     ),
     _tool(
         "summarization",
         "text*",
         "text",
-        "Summarises text: makes a shorter version that keeps the main points.",
+        "Summarises text: gives a summary, sums up or makes a shorter version that keeps the main points.",
         language=_LANGUAGE,
     ),
     _tool(
@@ -103,7 +106,8 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text_to_audio",
         "text",
         "audio",
-        "Makes sound or music: generates a sound effect, noise, rhythm, melody or music from a description.",
+        "Makes sound or music: generates or composes the sound of something, a sound effect, noise, rhythm, "
+        "beat, melody, song or music.",
         duration_s={
             "type": "number",
             "default": 5.0,
@@ -116,13 +120,13 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "video_to_audio",
         "video",
         "audio",
-        "Extracts the soundtrack of a video as audio.",
+        "Extracts the soundtrack of a video: takes the sound out of a film or clip.",
     ),
     _tool(
         "video_to_image",
         "video",
         "image*",
-        "Takes still pictures out of a video: frames, the first one or one every few seconds.",
+        "Takes still pictures out of a video: stills, frames, screenshots of a film or clip.",
         every_s={"type": "number", "default": 5.0, "minimum": 0.04, "description": "seconds between frames"},
         most={"type": "integer", "default": 8, "minimum": 1, "maximum": 64, "description": "frames at most"},
     ),
