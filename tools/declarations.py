@@ -40,7 +40,7 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text_to_speech",
         "text",
         "audio",
-        "Reads text out to someone, aloud, out loud: says, speaks, voices or narrates it.",
+        "Reads text out to someone, aloud, out loud: reads it to me, says, speaks, voices or narrates it.",
         speed={
             "type": "number",
             "default": 1.0,

@@ -23,7 +23,7 @@ NOUNS: Mapping[str, frozenset[str]] = {
             "audio recording recordings memo memos voice sound speech clip podcast message track interview mp3 wav"
         ).split()
     ),
-    VIDEO: frozenset(["video", "videos", "film", "movie", "footage", "mp4"]),
+    VIDEO: frozenset(["video", "videos", "film", "movie", "footage", "clip", "mp4"]),
     TEXT: frozenset(
         [
             "text",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hopline.agent.planning.clauses import NOUNS, Clause
+from hopline.agent.planning.clauses import Clause
 from hopline.agent.planning.ranking import Ranker
-from hopline.agent.planning.words import SMALL, phrases, stems
+from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
 from hopline.tools.encoder import Encoder
 from hopline.tools.errors import Unavailable
 from hopline.tools.spec import Tool
@@ -42,8 +42,7 @@ SMALL_TALK = (
 )
 BLEND, CENTRE, SLOPE = 0.5, 0.52, 0.06
 """Share of the best stretch's cosine in a score; what log odds of zero and one more add to the rest."""
-_NOUN_WORDS = frozenset(word for words in NOUNS.values() for word in words)
-CONTENT_STOP = SMALL | _NOUN_WORDS
+CONTENT_STOP = SMALL | NOUN_WORDS
 """Words that say nothing about what to draw, speak or look for."""
 
 
@@ -58,6 +57,7 @@ class Match:
         words: the words.
         score: blend of the cosine of the words and the log odds of the clause, mostly in [0, 1.5];
             share of stems without the encoder.
+        nearness: cosine of the words alone with the nearest phrase of the tool, whatever the others say.
     """
 
     tool: str
@@ -65,6 +65,7 @@ class Match:
     start: int
     words: str
     score: float
+    nearness: float = 0.0
 
     @property
     def span(self) -> set[int]:
@@ -100,7 +101,9 @@ class Matcher:
             for tool, score in row.items():
                 known = best.get((clause, tool))
                 if known is None or score > known.score:
-                    best[clause, tool] = Match(tool=tool, clause=clause, start=start, words=words, score=score)
+                    best[clause, tool] = Match(
+                        tool=tool, clause=clause, start=start, words=words, score=score, nearness=score
+                    )
         if self._ranker is not None:
             texts = [clause.text for clause in clauses]
             logits = self._ranker.logits(request, texts, [[w for _, w in _windows(c)] for c in clauses])
@@ -129,7 +132,7 @@ class Matcher:
 
         if self._vectors is None:
             self._vectors = self._encoder.encode([phrase for _, phrase in self._phrases])
-        bare = [" ".join(w for w in text.split() if w not in _NOUN_WORDS) for text in texts]
+        bare = [" ".join(w for w in text.split() if w not in NOUN_WORDS) for text in texts]
         unique = list(dict.fromkeys([*texts, *bare]))
         row_of = {text: row for row, text in enumerate(unique)}
         vectors = self._encoder.encode(unique) @ self._vectors.T
@@ -172,6 +175,6 @@ def _windows(clause: Clause) -> list[tuple[int, str]]:
     for length in range(1, min(LONGEST_WINDOW, len(words)) + 1):
         for start in range(len(words) - length + 1):
             stretch = words[start : start + length]
-            if any(word not in SMALL and word not in _NOUN_WORDS and len(word) > 1 for word in stretch):
+            if any(word not in SMALL and word not in NOUN_WORDS and len(word) > 1 for word in stretch):
                 found.append((start, " ".join(stretch)))
-    return found
+    return found or [(0, clause.text)]

@@ -12,7 +12,7 @@ from itertools import permutations
 
 from hopline.agent.planning.binding import Binder, Draft, Value
 from hopline.agent.planning.check import check
-from hopline.agent.planning.clauses import Clause, Parsed, parse
+from hopline.agent.planning.clauses import NOUNS, Clause, Parsed, parse
 from hopline.agent.planning.matching import Match, matcher
 from hopline.agent.planning.plan import FromAttachment, Plan
 from hopline.tools.artifact import TEXT
@@ -26,8 +26,13 @@ ASKED = 0.46
 SECOND = 0.52
 """A second tool in the same clause needs this much."""
 
+PLAIN = 0.58
+"""Nearness from which words say plainly what a tool says of itself."""
+
 _BEAM = 16
 _CANDIDATES = 5
+_ALONE = 0.1
+"""What nearness counts less than a score."""
 _UNUSED_COST = 0.35
 _REPEAT_COST = 0.8
 _TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
@@ -55,7 +60,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
     found = _adjusted(match.matches(parsed.clauses, request), parsed, tools)
     given = _values(parsed, attachments)
     drafts = _search(parsed, tools, found, given, ASKED)
-    if not drafts[0].steps and found and not match.small_talk(request):
+    if not drafts[0].steps and found and (given or not match.small_talk(request)):
         surest = max((m.score for m in found if m.score < ASKED), default=0.0)
         drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.05], given, -1.0)
         drafts = [d for d in drafts if d.steps] or drafts
@@ -112,21 +117,32 @@ def _adjusted(matches: Sequence[Match], parsed: Parsed, tools: Mapping[str, Tool
     return _once(ranked, parsed)
 
 
+def _asking(clause: Clause, matches: Sequence[Match]) -> list[Match]:
+    """The matches of a clause that ask for something.
+
+    Words in what a verb is about ("draw *what is said in the recording*") ask for nothing, if the verb does.
+    """
+    begins = next((i for i, word in enumerate(clause.words) if i > 0 and word in ("what", "whatever", "who")), None)
+    if begins is None or not any(m.start < begins for m in matches):
+        return list(matches)
+    return [m for m in matches if m.start < begins]
+
+
 def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
     """A tool stands for the clause that asks for it best; for others only where they ask for more of it.
 
     A clause that only says what there is ("I have a shaky video") asks for nothing.
     """
     kept: list[Match] = []
-    seen: set[str] = set()
+    seen: dict[str, set[str]] = {}
     for m in ranked:
         words = set(parsed.clauses[m.clause].words)
         if _DECLARES.match(parsed.clauses[m.clause].text) and len(parsed.clauses) > 1:
             m = replace(m, score=m.score - _DECLARED_COST)
-        elif m.tool in seen and not words & _MORE:
+        elif m.tool in seen and not (words | seen[m.tool]) & _MORE:
             m = replace(m, score=m.score - _REPEAT_COST)
         else:
-            seen.add(m.tool)
+            seen.setdefault(m.tool, set()).update(words)
         kept.append(m)
     return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
@@ -142,6 +158,9 @@ def _fit(clause: Clause, tool: Tool) -> float:
     takes = {port.type for port in tool.inputs}
     makes = {port.type for port in tool.outputs}
     score = 0.0
+    into = re.search(r"\b(?:into|as|make it) an? (\w+)", clause.text)
+    for kind in [k for k, nouns in NOUNS.items() if into and into[1] in nouns and k != TEXT]:
+        score += 0.3 if kind in makes else -0.2
     for kind in definite - {TEXT}:
         score += 0.12 if kind in takes else 0.0
         score -= 0.3 if kind in makes - takes else 0.0
@@ -164,7 +183,8 @@ def _search(
     binder = Binder(tools, parsed, affinity)
     drafts = [Draft(values=given)]
     for index in _order(parsed):
-        here = [m for m in found if m.clause == index and m.score >= asked]
+        here = [m for m in found if m.clause == index and (m.score >= asked or m.nearness >= PLAIN)]
+        here = _asking(parsed.clauses[index], here)
         options = _options(here, asked, tools, parsed.clauses[index])
         grown = [_extend(binder, draft, option, index) for draft in drafts for option in options]
         drafts = sorted(grown, key=lambda d: -d.score)[:_BEAM]
@@ -192,12 +212,14 @@ def _options(
 ) -> list[tuple[Match, ...]]:
     """What a clause may ask for: nothing, one tool, or two of which the second takes what the first makes."""
     top = list(matches[:_CANDIDATES])
-    options: list[tuple[Match, ...]] = [(), *((m,) for m in top)]
+    options: list[tuple[Match, ...]] = [(), *((m,) for m in top if m.score >= threshold)]
     for first, second in permutations(top, 2):
         made = {port.type for port in tools[first.tool].outputs}
         chained = bool(tools[second.tool].inputs) and tools[second.tool].inputs[0].type in made
         apart = not (_span(first, tools, clause) & _span(second, tools, clause))
-        if chained and apart and min(first.score, second.score) >= max(threshold, SECOND):
+        # One of two may be far behind the other in score, if its own words say it plainly.
+        plain = max(first.score, second.score) >= threshold and min(first.nearness, second.nearness) >= PLAIN
+        if chained and apart and (plain or min(first.score, second.score) >= max(threshold, SECOND)):
             options.append((first, second))
     return options
 
@@ -225,5 +247,6 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
             if turn == 0 and _repeats(draft, grown):
                 grown = replace(grown, score=grown.score - _REPEAT_COST)
             draft = grown
-        draft = replace(draft, score=draft.score + m.score - ASKED + 0.02)
+        gain = max(m.score, m.nearness - _ALONE) if len(option) > 1 else m.score
+        draft = replace(draft, score=draft.score + gain - ASKED + 0.02)
     return draft

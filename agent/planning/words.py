@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+from hopline.agent.planning.clauses import NOUNS
 from hopline.tools.spec import Tool
+
+NOUN_WORDS = frozenset(word for words in NOUNS.values() for word in words)
+"""Names of things of some modality."""
 
 SMALL = frozenset(
     (
@@ -23,7 +27,10 @@ def phrases(tool: Tool) -> list[str]:
     for sentence in re.split(r"(?<=[.;])\s+", tool.description):
         found.append(sentence)
         found += re.split(r"[:,]\s+(?:and |or )?|\s+or\s+", sentence)
-    return list(dict.fromkeys(phrase.strip(" .;:,").lower() for phrase in found if phrase.strip(" .;:,")))
+    named = [phrase.strip(" .;:,").lower() for phrase in found]
+    # The mere name of a thing ("photo", in "a picture, photo or drawing") is no phrase for what is done.
+    telling = [p for p in named if any(w not in SMALL and w not in NOUN_WORDS for w in p.split())]
+    return list(dict.fromkeys(telling or named[:1]))
 
 
 def stems(text: str) -> frozenset[str]:
