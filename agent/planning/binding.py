@@ -297,7 +297,7 @@ class Binder:
         head = clause.words[: min(3, len(clause.words))]
         for sentence in re.findall(r"[^.?!]+[.?!]*", self.parsed.request):
             if all(word in sentence.lower() for word in head):
-                return sentence.strip()
+                return str(sentence).strip()
         return self.parsed.request.strip()
 
     def _cased(self, words: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hopline.agent.planning.clauses import Clause
 from hopline.agent.planning.ranking import Ranker
+from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
 from hopline.tools.encoder import Encoder
 from hopline.tools.errors import Unavailable
@@ -84,11 +85,11 @@ class Matcher:
     def __init__(self, tools: Sequence[Tool], encoder: Encoder | None) -> None:
         self.tools = tuple(tools)
         self.uses_encoder = encoder is not None
-        self._encoder = encoder
+        self._encoder = Vectors(encoder) if encoder is not None else None
         self._phrases = [(tool.name, phrase) for tool in tools for phrase in phrases(tool)]
         self._owners = [name for name, _ in self._phrases]
         self._vectors: NDArray[np.float32] | None = None
-        self._ranker = Ranker(self.tools, encoder) if encoder is not None and self.tools else None
+        self._ranker = Ranker(self.tools, self._encoder) if self._encoder is not None and self.tools else None
 
     def matches(self, clauses: Sequence[Clause], request: str = "") -> list[Match]:
         """The best stretch of each clause for each tool, best first."""

@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import phrases, stems
 from hopline.tools.spec import Tool
 
 if TYPE_CHECKING:
     import numpy as np
-    from hopline.tools.encoder import Encoder
     from numpy.typing import NDArray
 
 WEIGHTS: Mapping[str, float] = {
@@ -45,10 +45,10 @@ class Ranker:
 
     Args:
         tools: declarations.
-        encoder: loaded.
+        encoder: of a loaded network.
     """
 
-    def __init__(self, tools: Sequence[Tool], encoder: Encoder) -> None:
+    def __init__(self, tools: Sequence[Tool], encoder: Vectors) -> None:
         import numpy as np
 
         self._encoder = encoder

@@ -135,13 +135,14 @@ def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
     """
     kept: list[Match] = []
     seen: dict[str, set[str]] = {}
-    for m in ranked:
+    best = {m.clause: m.score for m in reversed(ranked)}
+    for m in sorted(ranked, key=lambda m: (m.score < best[m.clause], -m.score, m.clause, m.start, m.tool)):
         words = set(parsed.clauses[m.clause].words)
         if _DECLARES.match(parsed.clauses[m.clause].text) and len(parsed.clauses) > 1:
             m = replace(m, score=m.score - _DECLARED_COST)
         elif m.tool in seen and not (words | seen[m.tool]) & _MORE:
             m = replace(m, score=m.score - _REPEAT_COST)
-        else:
+        elif m.score >= best[m.clause]:
             seen.setdefault(m.tool, set()).update(words)
         kept.append(m)
     return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
