@@ -148,7 +148,8 @@ def across_styles() -> dict[str, Any]:
         mask = foreground(pixels, np.full((200, 3), 255.0, np.float32))
         ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         place = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-        guess = exemplars.names[int((exemplars.shapes @ shape(pixels[place], mask[place])).argmax())]
+        nearest = int((exemplars.shapes @ shape(pixels[place], mask[place])).argmax())
+        guess = exemplars.names[exemplars.owners[nearest]]
         right += guess == noun
         total += 1
     return {"style": STYLE[2], "top1": right / max(total, 1), "n": total}

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Mask = NDArray[np.bool_]
 
-VERSION = 1
+VERSION = 4
 SHAPE_SIDE = 48
 """Side in pixels of the square a shape is compared in."""
+
+_WORN = ((60, 30, 1), (32, 92, 2))
+"""Side, JPEG quality and enlargement of the worn exemplars."""
 
 _CELLS, _BINS, _RENDERED = 8, 8, 96
 DARK = 70.0
@@ -37,13 +40,15 @@ class Bank:
 
     Attributes:
         names: nouns, in the order of the rows.
-        shapes: float32 (n, d), each row of length 1.
+        shapes: float32 (m, d), each row of length 1: a clean one a noun, then worn ones.
+        owners: int32 (m,), the noun of each shape, by index.
         extents: float32 (n, 2), width and height of the drawing as shares of its box.
-        palettes: float32 (n, 1 + 11, 64), colour histograms: untinted, then each colour.
+        palettes: float32 (n, 2, 1 + 11, 64), colour histograms, clean and worn: untinted, then each colour.
     """
 
     names: tuple[str, ...]
     shapes: Floats
+    owners: NDArray[np.int32]
     extents: Floats
     palettes: Floats
 
@@ -64,7 +69,12 @@ def bank() -> Bank:
         made = _build()
         aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
         np.savez_compressed(
-            aside, names=np.array(made.names), shapes=made.shapes, extents=made.extents, palettes=made.palettes
+            aside,
+            names=np.array(made.names),
+            shapes=made.shapes,
+            owners=made.owners,
+            extents=made.extents,
+            palettes=made.palettes,
         )
         aside.replace(path)
         return made
@@ -72,6 +82,7 @@ def bank() -> Bank:
         return Bank(
             names=tuple(str(name) for name in stored["names"]),
             shapes=stored["shapes"],
+            owners=stored["owners"],
             extents=stored["extents"],
             palettes=stored["palettes"],
         )
@@ -81,24 +92,40 @@ def _build() -> Bank:
     import numpy as np
 
     names = tuple(nouns())
-    shapes, extents, palettes = [], [], []
+    shapes: list[list[Any]] = [[] for _ in range(1 + len(_WORN))]
+    extents: list[Any] = []
+    palettes: list[Any] = []
     for noun in names:
-        rows = []
-        for colour in ("", *COLOURS):
-            pixels = render(noun, colour, _RENDERED)
-            mask = foreground(pixels, np.full((_RENDERED, 3), 255.0, np.float32))
-            rows.append(palette(pixels, mask))
-            if not colour:
-                top, left, bottom, right = _box(mask)
+        for version, wear in enumerate((None, *_WORN)):
+            pixels, mask = _worn(render(noun, "", wear[0] if wear else _RENDERED), wear)
+            top, left, bottom, right = _box(mask)
+            shapes[version].append(shape(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
+            if wear is None:
                 extents.append(((right - left) / _RENDERED, (bottom - top) / _RENDERED))
-                shapes.append(shape(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
-        palettes.append(rows)
+        tinted = [render(noun, colour, _WORN[0][0]) for colour in ("", *COLOURS)]
+        palettes.append([[palette(*_worn(pixels, wear)) for pixels in tinted] for wear in (None, _WORN[0])])
     return Bank(
         names=names,
-        shapes=np.array(shapes, np.float32),
+        shapes=np.array([row for version in shapes for row in version], np.float32),
+        owners=np.tile(np.arange(len(names), dtype=np.int32), len(shapes)),
         extents=np.array(extents, np.float32),
         palettes=np.array(palettes, np.float32),
     )
+
+
+def _worn(pixels: Pixels, wear: tuple[int, int, int] | None) -> tuple[Pixels, Mask]:
+    """A pictogram as a small picture and strong compression leave it, and what of it is not background."""
+    import numpy as np
+    from PIL import Image
+
+    if wear is not None:
+        _, quality, scale = wear
+        clean = Image.fromarray(np.pad(pixels, ((8, 8), (8, 8), (0, 0)), constant_values=255))
+        buffer = io.BytesIO()
+        clean.save(buffer, "JPEG", quality=quality)
+        large = (clean.width * scale, clean.height * scale)
+        pixels = np.asarray(Image.open(buffer).convert("RGB").resize(large, Image.Resampling.LANCZOS), np.uint8)
+    return pixels, foreground(pixels, np.full((len(pixels), 3), 255.0, np.float32))
 
 
 def render(noun: str, colour: str, side: int) -> Pixels:

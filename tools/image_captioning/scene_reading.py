@@ -23,8 +23,14 @@ SIDE = 512
 SURE, DOUBTFUL = 0.8, 0.62
 """Likeness to an exemplar from which a noun is named, and from which it is named as a guess."""
 
-_NEAR = 0.62
+_NEAR = 0.68
 """Gap between groups, in sides of a thing, under which they stand next to or on each other."""
+
+_FELLOW_GAP = 0.7
+"""Gap to another thing, in lengths, within which it may be one more of the same."""
+
+_AGREE = 0.14
+"""How much less like its neighbours' noun than like its own a thing may be and still take it."""
 
 _PART_GAP = 0.13
 """Gap between parts of one thing, at most, in lengths of the larger part."""
@@ -163,33 +169,89 @@ def _things(pixels: Pixels, background: Floats) -> list[Thing]:
 
     mask = foreground(pixels, background)
     labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    things = []
-    exemplars = bank()
+    found: list[_Candidate] = []
+    cards = []
     for numbers in _parts_together(ndimage.find_objects(labels)):
         own = np.isin(labels, numbers)
         rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
         top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
         own, crop = own[top:bottom, left:right], pixels[top:bottom, left:right]
-        height, width = own.shape
         if own.sum() < 60 or min(own.shape) < 8:
             continue
-        box = {"left": left / SIDE, "top": top / SIDE, "right": right / SIDE, "bottom": bottom / SIDE}
+        box = (left / SIDE, top / SIDE, right / SIDE, bottom / SIDE)
         if _is_card(crop, own):
-            things.append(Thing(noun="card", likeness=1.0, colour="", side=width / SIDE / 0.9, **box))
-            continue
-        likeness = exemplars.shapes @ shape(crop, own)
-        best = int(likeness.argmax())
-        extent = max(exemplars.extents[best])
-        things.append(
-            Thing(
-                noun=exemplars.names[best],
-                likeness=float(likeness[best]),
-                colour=_colour(palette(crop, own), exemplars.palettes[best]),
-                side=max(width, height) / SIDE / float(extent),
-                **box,
-            )
+            cards.append(_thing("card", 1.0, "", box, 0.9))
+        else:
+            found.append(_Candidate(box=box, likeness=_by_noun(shape(crop, own)), palette=palette(crop, own)))
+    return cards + _agreed(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    """Something that may be a thing: its place, likeness to each noun, and colours."""
+
+    box: tuple[float, float, float, float]
+    likeness: Floats
+    palette: Floats
+
+    @property
+    def length(self) -> float:
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+    def near(self, other: _Candidate) -> bool:
+        """Close by, and of about the same size: perhaps the same thing once more."""
+        gap = max(
+            max(self.box[0], other.box[0]) - min(self.box[2], other.box[2]),
+            max(self.box[1], other.box[1]) - min(self.box[3], other.box[3]),
         )
-    return [thing for thing in things if thing.likeness >= DOUBTFUL]
+        return gap < _FELLOW_GAP * self.length and abs(self.length - other.length) < 0.15 * self.length
+
+
+def _thing(noun: str, likeness: float, colour: str, box: tuple[float, float, float, float], extent: float) -> Thing:
+    left, top, right, bottom = box
+    side = max(right - left, bottom - top) / extent
+    return Thing(noun=noun, likeness=likeness, colour=colour, left=left, top=top, right=right, bottom=bottom, side=side)
+
+
+def _by_noun(vector: Floats) -> Floats:
+    """Likeness to each noun: to the nearest of its exemplars."""
+    import numpy as np
+
+    exemplars = bank()
+    best = np.full(len(exemplars.names), -1.0, np.float32)
+    np.maximum.at(best, exemplars.owners, exemplars.shapes @ vector)
+    return best
+
+
+def _agreed(found: list[_Candidate]) -> list[Thing]:
+    """Things named so that equal neighbours share a name and a colour, where they nearly do already."""
+    import numpy as np
+
+    exemplars = bank()
+    nouns_of = [int(c.likeness.argmax()) for c in found]
+    fellows = [[j for j, other in enumerate(found) if j != i and c.near(other)] for i, c in enumerate(found)]
+    for i, candidate in enumerate(found):
+        votes = [nouns_of[j] for j in fellows[i]]
+        if votes and nouns_of[i] not in votes:
+            wanted = max(set(votes), key=lambda n: (votes.count(n), float(candidate.likeness[n])))
+            if candidate.likeness[wanted] >= candidate.likeness[nouns_of[i]] - _AGREE:
+                nouns_of[i] = wanted
+    colours = [_colour(c.palette, exemplars.palettes[n]) for c, n in zip(found, nouns_of, strict=True)]
+    things = []
+    for i, candidate in enumerate(found):
+        noun = nouns_of[i]
+        same = [j for j in fellows[i] if nouns_of[j] == noun]
+        likeness = max(float(candidate.likeness[noun]), *(float(found[j].likeness[noun]) - 0.1 for j in same), -1.0)
+        if likeness < DOUBTFUL:
+            continue
+        together: Floats = np.asarray(
+            np.mean([candidate.palette, *(found[j].palette for j in same)], axis=0), np.float32
+        )
+        shared = _colour(together, exemplars.palettes[noun])
+        colour = shared if any(colours[j] == shared for j in same) else colours[i]
+        extent = float(max(exemplars.extents[noun]))
+        things.append(_thing(exemplars.names[noun], likeness, colour, candidate.box, extent))
+    return things
 
 
 def _parts_together(places: Sequence[tuple[slice, ...]]) -> list[list[int]]:
@@ -225,8 +287,8 @@ def _colour(seen: Floats, palettes: Floats) -> str:
     """Which tint the colours are: the exemplar's palette that is nearest, its own first."""
     import numpy as np
 
-    distances = np.abs(palettes - seen).sum(axis=1)
-    distances[0] -= 0.2
+    distances = np.abs(palettes - seen).sum(axis=2).min(axis=0)
+    distances[0] -= 0.1
     best = int(distances.argmin())
     return "" if best == 0 else tuple(COLOURS)[best - 1]
 

@@ -10,8 +10,8 @@ from hopline.tools.text_to_image.scene import Scene
 
 # Distances that the reader tells apart: things of a group, neighbours, and things apart.
 ITEM_GAP = 0.14
-NEAR_GAP = 0.34
-FAR_GAP = 0.9
+NEAR_GAP = 0.24
+FAR_GAP = 0.75
 ON_GAP = 0.12
 
 _STEPS: Mapping[str, tuple[int, int]] = {
@@ -49,6 +49,7 @@ def place(scene: Scene) -> tuple[Box, ...]:
         for r in scene.relations
         if r.relation in ("next to", "on")
     }
+    sides_near = _near_sides(cells, near)
     shapes = {g: _shape(scene.groups[g].count) for g in cells}
     sides = {g: _SIZE[scene.groups[g].size] for g in cells}
     columns = sorted({x for x, _ in cells.values()})
@@ -61,8 +62,10 @@ def place(scene: Scene) -> tuple[Box, ...]:
     for g, (x, y) in cells.items():
         across, down = shapes[g]
         width, height = _span(across, sides[g]), _span(down, sides[g])
-        left = lefts[x] + (widths[x] - width) / 2
-        top = tops[y] + (heights[y] - height)  # things stand on the ground of their row
+        slack = widths[x] - width
+        left = lefts[x] + {"left": slack, "right": 0.0}.get(sides_near.get(g, ""), slack / 2)
+        # Things stand on the ground of their row, but close under what stands on them.
+        top = tops[y] + (0.0 if sides_near.get(g) == "under" else heights[y] - height)
         step = sides[g] * (1 + ITEM_GAP)
         boxes += [
             Box(group=g, x=left + (item % across) * step, y=top + (item // across) * step, side=sides[g])
@@ -109,6 +112,19 @@ def _free(
     return cell
 
 
+def _near_sides(cells: Mapping[int, tuple[int, int]], near: Mapping[tuple[int, int], str]) -> dict[int, str]:
+    """Which groups lean towards a neighbour: `left` and `right` of a pair, and what is `under` another."""
+    leaning = {}
+    for pair, relation in near.items():
+        axis = 0 if relation == "next to" else 1
+        first, second = sorted(pair, key=lambda g: cells[g][axis])
+        if relation == "next to":
+            leaning[first], leaning[second] = "left", "right"
+        else:
+            leaning[second] = "under"
+    return leaning
+
+
 def _shape(count: int) -> tuple[int, int]:
     """Things across and down."""
     across = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}.get(count, 4)
@@ -143,7 +159,7 @@ def _offsets(keys: list[int], sizes: Mapping[int, float], gap: Callable[[int, in
 
 def _fitted(boxes: list[Box]) -> tuple[Box, ...]:
     """Scaled and centred on the canvas, with a margin; a lone thing does not fill it all."""
-    margin = 0.06
+    margin = 0.045
     width = max(b.x + b.side for b in boxes) - min(b.x for b in boxes)
     height = max(b.y + b.side for b in boxes) - min(b.y for b in boxes)
     scale = min((1 - 2 * margin) / max(width, height), 0.42)
