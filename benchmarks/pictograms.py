@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 from hopline.tools.home import models_folder
-from hopline.tools.image_captioning.bank import bank, foreground, shape
-from hopline.tools.image_captioning.scene_reading import SceneRead, read
+from hopline.tools.image_captioning.bank import foreground
+from hopline.tools.image_captioning.scene_reading import SceneRead, first_guess, read
 from hopline.tools.openmoji import COLOURS, nouns
 from hopline.tools.text_to_image.pictograms import draw
 from hopline.tools.text_to_image.scene import BACKDROP_WORDS, Group, Relation, Scene
@@ -133,7 +133,6 @@ def across_styles() -> dict[str, Any]:
     import resvg_py
 
     folder = _style_folder()
-    exemplars = bank()
     right, total = 0, 0
     for noun, code in nouns().items():
         path = folder / f"{code.lower()}.svg"
@@ -148,8 +147,7 @@ def across_styles() -> dict[str, Any]:
         mask = foreground(pixels, np.full((200, 3), 255.0, np.float32))
         ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         place = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-        nearest = int((exemplars.shapes @ shape(pixels[place], mask[place])).argmax())
-        guess = exemplars.names[exemplars.owners[nearest]]
+        guess = first_guess(pixels[place], mask[place])
         right += guess == noun
         total += 1
     return {"style": STYLE[2], "top1": right / max(total, 1), "n": total}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hopline.tools.image_captioning.efficientnet import EfficientNet
 from hopline.tools.models import find, path_of
 from hopline.tools.openmoji import COLOURS, MODEL, icon_svg, nouns
 
@@ -86,6 +87,62 @@ def bank() -> Bank:
             extents=stored["extents"],
             palettes=stored["palettes"],
         )
+
+
+@lru_cache(maxsize=1)
+def features() -> tuple[Floats, Floats]:
+    """What a photo classifier sees in each pictogram: for drawings of another style.
+
+    Built on first need, in some seconds, and kept beside the bank.
+
+    Returns:
+        float32 (n, 1280), each row of length 1 after the mean was taken off, and that mean (1280,).
+
+    Raises:
+        MissingModel: the classifier is not here.
+    """
+    import numpy as np
+
+    folder = path_of(MODEL)
+    path = folder.parent / f"{folder.name}-features-{find(MODEL).digest[:12]}-{VERSION}.npz"
+    if not path.exists():
+        rows = []
+        for noun in nouns():
+            pixels, mask = _worn(render(noun, "", 160), None)
+            top, left, bottom, right = _box(mask)
+            rows.append(seen_by_classifier(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
+        mean = np.mean(rows, axis=0, dtype=np.float32)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
+        np.savez_compressed(aside, rows=np.array([unit(row - mean) for row in rows], np.float32), mean=mean)
+        aside.replace(path)
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["rows"], stored["mean"]
+
+
+def seen_by_classifier(pixels: Pixels, mask: Mask) -> Floats:
+    """Features of a cropped drawing on white, in a square, and of its mirror image: float32 (1280,)."""
+    import numpy as np
+
+    height, width = mask.shape
+    square = int(max(height, width) * 1.24)
+    canvas = np.full((square, square, 3), 255, np.uint8)
+    top, left = (square - height) // 2, (square - width) // 2
+    canvas[top : top + height, left : left + width][mask] = pixels[mask]
+    network = classifier()
+    return np.asarray(network(canvas)[1] + network(np.ascontiguousarray(canvas[:, ::-1]))[1], np.float32)
+
+
+@lru_cache(maxsize=1)
+def classifier() -> EfficientNet:
+    """The classifier of this process."""
+    return EfficientNet()
+
+
+def unit(vector: Floats) -> Floats:
+    """A vector at length 1."""
+    import numpy as np
+
+    return np.asarray(vector / (np.linalg.norm(vector) + 1e-9), np.float32)
 
 
 def _build() -> Bank:

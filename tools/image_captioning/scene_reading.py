@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.image_captioning.bank import bank, foreground, palette, shape
+from hopline.tools.errors import Unavailable
+from hopline.tools.image_captioning.bank import bank, features, foreground, palette, seen_by_classifier, shape, unit
 from hopline.tools.openmoji import BACKDROPS, COLOURS, plural
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _AGREE = 0.14
 
 _PART_GAP = 0.13
 """Gap between parts of one thing, at most, in lengths of the larger part."""
+
+STRANGE = 0.66
+"""Likeness under which a drawing may be of another style, and gets a second look."""
 
 MAX_RELATED_GROUPS = 4
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -182,7 +186,11 @@ def _things(pixels: Pixels, background: Floats) -> list[Thing]:
         if _is_card(crop, own):
             cards.append(_thing("card", 1.0, "", box, 0.9))
         else:
-            found.append(_Candidate(box=box, likeness=_by_noun(shape(crop, own)), palette=palette(crop, own)))
+            colours = palette(crop, own)
+            likeness = _by_noun(shape(crop, own))
+            if likeness.max() < STRANGE:
+                likeness = _second_look(likeness, crop, own, colours)
+            found.append(_Candidate(box=box, likeness=likeness, palette=colours))
     return cards + _agreed(found)
 
 
@@ -221,6 +229,32 @@ def _by_noun(vector: Floats) -> Floats:
     best = np.full(len(exemplars.names), -1.0, np.float32)
     np.maximum.at(best, exemplars.owners, exemplars.shapes @ vector)
     return best
+
+
+def first_guess(crop: Pixels, mask: NDArray[np.bool_]) -> str:
+    """The noun of one cropped drawing, of whatever style."""
+    likeness = _by_noun(shape(crop, mask))
+    if likeness.max() < STRANGE:
+        likeness = _second_look(likeness, crop, mask, palette(crop, mask))
+    return bank().names[int(likeness.argmax())]
+
+
+def _second_look(likeness: Floats, crop: Pixels, mask: NDArray[np.bool_], colours: Floats) -> Floats:
+    """Likeness where no shape is like: what a classifier sees and the colours decide beside the shape.
+
+    The best keeps a likeness of a guess; without the classifier's weights nothing changes.
+    """
+    import numpy as np
+
+    try:
+        rows, mean = features()
+    except Unavailable:
+        return likeness
+    alike = rows @ unit(seen_by_classifier(crop, mask) - mean)
+    shared = 1 - np.abs(bank().palettes[:, 0, 0] - colours).sum(axis=1) / 2
+    blended = likeness + 2.0 * alike + 0.6 * shared
+    highest = max(float(likeness.max()), DOUBTFUL)
+    return np.asarray(highest + (blended - blended.max()) / 3.6, np.float32)
 
 
 def _agreed(found: list[_Candidate]) -> list[Thing]:
