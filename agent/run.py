@@ -15,7 +15,7 @@ from hopline.agent.loss.run import RunLoss
 from hopline.agent.measuring import measure
 from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.running.events import OnEvent, nobody
-from hopline.tools.artifact import TEXT
+from hopline.tools.artifact import TEXT, Artifact
 from hopline.tools.errors import BadInput, HoplineError
 
 if TYPE_CHECKING:
@@ -123,6 +123,15 @@ class Run:
             path = target
         text = self._journal.read(ref).text if ref.modality == TEXT else ""
         return Output(modality=ref.modality, path=path, sha256=ref.id, text=text)
+
+    def read(self, ref: ArtifactRef) -> Artifact:
+        """What a hop took or gave: `run.read(run.hops[0].outputs["text"][0]).text`.
+
+        Raises:
+            NotFound: its file is gone from the store.
+            StoreCorrupt: its bytes do not match its digest.
+        """
+        return self._journal.read(ref)
 
     def raise_for_status(self) -> Run:
         """This run, if it ended ok.

@@ -201,5 +201,5 @@ def _shuffled(repeats: int) -> Row:
         test=f"shuffled pairing, {repeats} repeats",
         bar="bits within their interval of 0",
         measured=f"slot bits {np.mean(inside_slots):.0%}, identification bits {np.mean(inside_bits):.0%} of the times",
-        met=np.mean(inside_slots) >= 0.95 and np.mean(inside_bits) >= 0.95,
+        met=bool(np.mean(inside_slots) >= 0.95 and np.mean(inside_bits) >= 0.95),
     )

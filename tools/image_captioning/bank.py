@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from hopline.tools.models import find, path_of
 from hopline.tools.openmoji import COLOURS, MODEL, icon_svg, nouns
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -68,16 +71,14 @@ def bank() -> Bank:
     path = folder.parent / f"{folder.name}-bank-{find(MODEL).digest[:12]}-{VERSION}.npz"
     if not path.exists():
         made = _build()
-        aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        np.savez_compressed(
-            aside,
+        _keep(
+            path,
             names=np.array(made.names),
             shapes=made.shapes,
             owners=made.owners,
             extents=made.extents,
             palettes=made.palettes,
         )
-        aside.replace(path)
         return made
     with np.load(path, allow_pickle=False) as stored:
         return Bank(
@@ -87,6 +88,16 @@ def bank() -> Bank:
             extents=stored["extents"],
             palettes=stored["palettes"],
         )
+
+
+def _keep(path: Path, **arrays: NDArray[Any]) -> None:
+    """Arrays in a file; where that cannot be written, the next process builds them again."""
+    import numpy as np
+
+    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    with suppress(OSError):
+        np.savez_compressed(aside, allow_pickle=False, **arrays)
+        aside.replace(path)
 
 
 @lru_cache(maxsize=1)
@@ -111,10 +122,10 @@ def features() -> tuple[Floats, Floats]:
             pixels, mask = _worn(render(noun, "", 160), None)
             top, left, bottom, right = _box(mask)
             rows.append(seen_by_classifier(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
-        mean = np.mean(rows, axis=0, dtype=np.float32)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        np.savez_compressed(aside, rows=np.array([unit(row - mean) for row in rows], np.float32), mean=mean)
-        aside.replace(path)
+        mean = np.asarray(np.mean(rows, axis=0), np.float32)
+        made = np.array([unit(row - mean) for row in rows], np.float32)
+        _keep(path, rows=made, mean=mean)
+        return made, mean
     with np.load(path, allow_pickle=False) as stored:
         return stored["rows"], stored["mean"]
 

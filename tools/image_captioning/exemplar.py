@@ -10,6 +10,7 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Result
 from hopline.tools.errors import MissingExtra
 from hopline.tools.image_captioning.bank import bank
+from hopline.tools.image_captioning.efficientnet import MODEL as CLASSIFIER
 from hopline.tools.image_captioning.scene_reading import SURE, caption, read
 from hopline.tools.media import decode_image
 from hopline.tools.openmoji import MODEL
@@ -26,16 +27,19 @@ class Exemplar(Backend):
     name = "exemplar"
     code_version = "1"
     extra = "pictograms"
-    packages = ("resvg_py", "scipy", "PIL")
-    models = (MODEL,)
+    packages = ("resvg_py", "scipy", "onnx", "onnxruntime", "PIL")
+    models = (MODEL, CLASSIFIER)
 
     def load(self) -> None:
         try:
-            import resvg_py  # noqa: F401  # fails here rather than at the first call
+            import onnx  # noqa: F401  # fails here rather than at the first call
+            import onnxruntime  # noqa: F401
+            import resvg_py  # noqa: F401
             import scipy.ndimage  # noqa: F401
         except ImportError:
             raise MissingExtra(
-                "reading drawings needs resvg_py and scipy.", hint="pip install 'hopline[pictograms]'"
+                "reading drawings needs resvg_py, scipy and onnxruntime.",
+                hint="pip install 'hopline[pictograms]'",
             ) from None
         bank()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.errors import Unavailable
 from hopline.tools.image_captioning.bank import bank, features, foreground, palette, seen_by_classifier, shape, unit
 from hopline.tools.openmoji import BACKDROPS, COLOURS, plural
 
@@ -96,7 +95,8 @@ class SceneRead:
 
     Attributes:
         groups: left to right, top to bottom.
-        relations: (subject, relation, object) by index of group, for up to four groups.
+        relations: (subject, relation, object) by index of group, of all pairs of up to four groups; of more,
+            each with its nearest before it.
         backdrop: of `openmoji.BACKDROPS`; empty for a plain one.
     """
 
@@ -133,9 +133,24 @@ def read(pixels: Pixels) -> SceneRead:
     background = _background(pixels)
     groups = _groups(_things(pixels, background))
     relations = []
-    if len(groups) <= MAX_RELATED_GROUPS:
-        relations = [(a, _relation(groups[a], groups[b]), b) for a, b in combinations(range(len(groups)), 2)]
+    for a, b in _told(groups):
+        relations.append((a, _relation(groups[a], groups[b]), b))
     return SceneRead(groups=tuple(groups), relations=tuple(relations), backdrop=_backdrop(background))
+
+
+def _told(groups: Sequence[GroupRead]) -> list[tuple[int, int]]:
+    """The pairs whose relation is told: all of a few groups; of many, each with its nearest before it."""
+    if len(groups) <= MAX_RELATED_GROUPS:
+        return list(combinations(range(len(groups)), 2))
+
+    def gap(a: int, b: int) -> float:
+        first, second = groups[a], groups[b]
+        return max(
+            max(first.left, second.left) - min(first.right, second.right),
+            max(first.top, second.top) - min(first.bottom, second.bottom),
+        )
+
+    return [(min(range(b), key=lambda a: gap(a, b)), b) for b in range(1, len(groups))]
 
 
 def _background(pixels: Pixels) -> Floats:
@@ -242,14 +257,11 @@ def first_guess(crop: Pixels, mask: NDArray[np.bool_]) -> str:
 def _second_look(likeness: Floats, crop: Pixels, mask: NDArray[np.bool_], colours: Floats) -> Floats:
     """Likeness where no shape is like: what a classifier sees and the colours decide beside the shape.
 
-    The best keeps a likeness of a guess; without the classifier's weights nothing changes.
+    The best keeps a likeness of a guess.
     """
     import numpy as np
 
-    try:
-        rows, mean = features()
-    except Unavailable:
-        return likeness
+    rows, mean = features()
     alike = rows @ unit(seen_by_classifier(crop, mask) - mean)
     shared = 1 - np.abs(bank().palettes[:, 0, 0] - colours).sum(axis=1) / 2
     blended = likeness + 2.0 * alike + 0.6 * shared
