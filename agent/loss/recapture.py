@@ -1,0 +1,215 @@
+"""Cormack-Jolly-Seber: survival and recall from histories of seen and not seen.
+
+A fact is released where its source says it. On each leg it survives with φ, and where it is alive the
+reader sees it with r. After a sighting only the time of the next one matters, so the log-likelihood is
+
+    Σ passed·ln φ + Σ seen·ln r + Σ missed·ln(1 − r) + Σ last·ln χ
+
+with χ the chance of never being seen again, χ_t = 1 − φ_{t+1} (1 − (1 − r_{t+1}) χ_{t+1}) and 1 at the end
+(Cormack 1964; Jolly 1965; Seber 1965; written as in Lebreton et al. 1992, Ecological Monographs 62:67).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BOUND = 14.0
+"""Of a logit: shares are estimated between 8e-7 and 1 − 8e-7, and beyond `_EDGE` are told as 0 or 1."""
+_EDGE = 1e-5
+_RESTART = 4.0
+_STEP = 1e-4
+_LONGEST_STEP = 2.0
+_NEWTON_STEPS = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """All that the likelihood needs of the histories, by source.
+
+    Attributes:
+        table: shape (sources, 3 L + M (L + 1)) for L legs and M patterns: per leg the facts known to have
+            passed it, seen after it, and missed after it but seen later; then, by pattern of what was
+            read, the facts last seen at each node.
+        patterns: shape (M, L): what was read of a fact's nodes after the source.
+    """
+
+    table: NDArray[np.float64]
+    patterns: NDArray[np.bool_]
+
+    @property
+    def legs(self) -> int:
+        """L."""
+        return int(self.patterns.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """Which legs and nodes share a parameter.
+
+    Attributes:
+        leg: shape (L,): the survival parameter of each leg.
+        power: shape (L,): φ of a leg is its parameter to this power; hops within the leg when the
+            parameter is of one hop.
+        node: shape (L,): the recall parameter of the node after each leg; −1 where r is 1, so that φ of the
+            leg stands for φ·r.
+    """
+
+    leg: NDArray[np.int64]
+    power: NDArray[np.int64]
+    node: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """A maximum of the likelihood.
+
+    Attributes:
+        survival: by survival parameter.
+        recall: by recall parameter.
+        log_likelihood: at the maximum, in nats.
+    """
+
+    survival: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    log_likelihood: float
+
+
+def count(seen: NDArray[np.bool_], read: NDArray[np.bool_], source: NDArray[np.int64]) -> Counts:
+    """Count histories.
+
+    Args:
+        seen: shape (facts, L): at the nodes after the source.
+        read: shape (facts, L): False where nobody looked, which is not the same as not seen.
+        source: shape (facts,): 0 to sources − 1.
+    """
+    facts, legs = seen.shape
+    seen = seen & read
+    last = np.where(seen.any(axis=1), legs - seen[:, ::-1].argmax(axis=1), 0)
+    before_last = np.arange(1, legs + 1) <= last[:, None]
+    patterns, pattern = np.unique(read, axis=0, return_inverse=True)
+    never = np.zeros((facts, len(patterns), legs + 1))
+    never[np.arange(facts), pattern.reshape(-1), last] = 1
+    rows = np.hstack([before_last, seen, before_last & read & ~seen, never.reshape(facts, -1)])
+    table = np.zeros((int(source.max()) + 1, rows.shape[1]))
+    np.add.at(table, source, rows)
+    return Counts(table=table, patterns=patterns)
+
+
+def fit(counts: Counts, model: Model) -> Fit:
+    """Maximum likelihood, each source once (L-BFGS-B on the logits, with the gradient)."""
+    sums = counts.table.sum(axis=0)[None]
+    facts = max(1.0, float(sums[0, 3 * counts.legs :].sum()))
+
+    def loss(logits: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = _likelihood(logits[None], sums, counts.patterns, model)
+        return -float(value[0]) / facts, -gradient[0] / facts
+
+    size = _sizes(model)
+    found = minimize(
+        loss,
+        np.full(sum(size), 1.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-_BOUND, _BOUND)] * sum(size),
+        options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 1000},
+    )
+    shares = _shares(found.x)
+    return Fit(survival=shares[: size[0]], recall=shares[size[0] :], log_likelihood=float(-found.fun * facts))
+
+
+def refit(counts: Counts, model: Model, weights: NDArray[Any], start: Fit) -> NDArray[np.float64]:
+    """Maximum likelihood of many resamples at once (Newton's method, damped, from the fit of the whole).
+
+    Args:
+        counts: of the histories.
+        model: as fitted.
+        weights: how often each source counts in each resample, shape (resamples, sources).
+        start: the fit of the whole.
+
+    Returns:
+        Survival and then recall parameters, shape (resamples, parameters).
+    """
+    sums = weights @ counts.table
+    shares = np.clip(np.concatenate([start.survival, start.recall]), 1e-9, 1 - 1e-9)
+    # Away from the edge, where the gradient is nothing and a start would stay.
+    logits = np.tile(np.clip(np.log(shares / (1 - shares)), -_RESTART, _RESTART), (len(sums), 1))
+    size = logits.shape[1]
+    value, gradient = _likelihood(logits, sums, counts.patterns, model)
+    damping = np.ones(len(sums))
+    facts = np.maximum(1.0, sums[:, 3 * counts.legs :].sum(axis=1))
+    for _ in range(_NEWTON_STEPS):
+        hessian = np.empty((len(sums), size, size))
+        for j in range(size):
+            moved = logits.copy()
+            moved[:, j] += _STEP
+            hessian[:, j] = (_likelihood(moved, sums, counts.patterns, model)[1] - gradient) / _STEP
+        scale, axes = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2)
+        # Uphill along every axis, also where the surface is not yet concave.
+        along = np.einsum("bij,bi->bj", axes, gradient) / np.maximum(np.abs(scale), 1e-6 * facts[:, None])
+        step = np.einsum("bij,bj->bi", axes, along)
+        # Shortened as a whole: cut off by component it might no longer lead uphill.
+        shorter = damping * np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-300))
+        tried = np.clip(logits + step * shorter[:, None], -_BOUND, _BOUND)
+        new_value, new_gradient = _likelihood(tried, sums, counts.patterns, model)
+        better = new_value >= value
+        rise = np.where(better, new_value - value, np.inf)
+        logits[better], gradient[better], value[better] = tried[better], new_gradient[better], new_value[better]
+        damping = np.where(better, np.minimum(1.0, 2 * damping), damping / 4)
+        if (((rise < 1e-7) & (damping == 1)) | (damping < 1e-9)).all():
+            break
+    return _shares(logits)
+
+
+def _sizes(model: Model) -> tuple[int, int]:
+    """Survival and recall parameters."""
+    return int(model.leg.max()) + 1, int(model.node.max()) + 1
+
+
+def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = 1 / (1 + np.exp(-logits))
+    return np.where(shares > 1 - _EDGE, 1.0, np.where(shares < _EDGE, 0.0, shares))
+
+
+def _likelihood(
+    logits: NDArray[np.float64], sums: NDArray[np.float64], patterns: NDArray[np.bool_], model: Model
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-likelihood, shape (B,), and its gradient, shape (B, P), at logits (B, P) for counts (B, D)."""
+    legs = patterns.shape[1]
+    survivals, _ = _sizes(model)
+    passed, seen, missed = (sums[:, i * legs : (i + 1) * legs] for i in range(3))
+    last = sums[:, 3 * legs :].reshape(len(sums), len(patterns), legs + 1)
+    known, at = model.node >= 0, survivals + model.node
+    share = 1 / (1 + np.exp(-logits))
+    log_share, log_rest = -np.log1p(np.exp(-logits)), -np.log1p(np.exp(logits))
+    log_phi = log_share[:, model.leg] * model.power
+    phi = np.exp(log_phi)
+    recall = np.where(known, share[:, at], 1.0) if known.any() else np.ones_like(phi)
+    r = np.where(patterns, recall[:, None, :], 0.0)  # shape (B, M, L)
+    chi = np.ones((*last.shape[:2], legs + 1))
+    for t in range(legs - 1, -1, -1):
+        chi[..., t] = 1 - phi[:, None, t] * (1 - (1 - r[..., t]) * chi[..., t + 1])
+    chi = np.maximum(chi, 1e-300)
+    value = (passed * log_phi).sum(axis=1) + (last * np.log(chi)).sum(axis=(1, 2))
+    by_log_phi, by_r = passed.copy(), np.zeros_like(phi)
+    adjoint = last / chi
+    for t in range(legs):
+        here = phi[:, None, t] * adjoint[..., t]
+        by_log_phi[:, t] -= (here * (1 - (1 - r[..., t]) * chi[..., t + 1])).sum(axis=1)
+        by_r[:, t] = -(here * patterns[:, t] * chi[..., t + 1]).sum(axis=1)
+        adjoint[..., t + 1] += here * (1 - r[..., t])
+    gradient = np.zeros_like(logits)
+    by_leg = by_log_phi * model.power * (1 - share[:, model.leg])
+    for t in range(legs):
+        gradient[:, model.leg[t]] += by_leg[:, t]
+        if known[t]:
+            j, q = at[t], recall[:, t]
+            value = value + seen[:, t] * log_share[:, j] + missed[:, t] * log_rest[:, j]
+            gradient[:, j] += seen[:, t] * (1 - q) - missed[:, t] * q + by_r[:, t] * q * (1 - q)
+    return value, gradient
