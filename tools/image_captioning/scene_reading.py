@@ -96,7 +96,7 @@ class SceneRead:
     Attributes:
         groups: left to right, top to bottom.
         relations: (subject, relation, object) by index of group, of all pairs of up to four groups; of more,
-            each with its nearest before it.
+            those that face each other.
         backdrop: of `openmoji.BACKDROPS`; empty for a plain one.
     """
 
@@ -139,18 +139,32 @@ def read(pixels: Pixels) -> SceneRead:
 
 
 def _told(groups: Sequence[GroupRead]) -> list[tuple[int, int]]:
-    """The pairs whose relation is told: all of a few groups; of many, each with its nearest before it."""
-    if len(groups) <= MAX_RELATED_GROUPS:
-        return list(combinations(range(len(groups)), 2))
+    """The pairs whose relation is told: all of a few groups; of many, those that face each other.
 
-    def gap(a: int, b: int) -> float:
-        first, second = groups[a], groups[b]
-        return max(
-            max(first.left, second.left) - min(first.right, second.right),
-            max(first.top, second.top) - min(first.bottom, second.bottom),
+    Two groups face each other if one stands across or down from the other with nothing between. Each group
+    is told with its nearest before it at least.
+    """
+    pairs = list(combinations(range(len(groups)), 2))
+    if len(groups) <= MAX_RELATED_GROUPS:
+        return pairs
+
+    def gaps(a: GroupRead, b: GroupRead) -> tuple[float, float]:
+        return max(a.left, b.left) - min(a.right, b.right), max(a.top, b.top) - min(a.bottom, b.bottom)
+
+    def face(a: GroupRead, b: GroupRead) -> bool:
+        across, down = gaps(a, b)
+        if (across < 0) == (down < 0):
+            return False
+        left, right = sorted((a.left, a.right, b.left, b.right))[1:3]
+        top, bottom = sorted((a.top, a.bottom, b.top, b.bottom))[1:3]
+        return not any(
+            max(c.left, left) < min(c.right, right) and max(c.top, top) < min(c.bottom, bottom)
+            for c in groups
+            if c is not a and c is not b
         )
 
-    return [(min(range(b), key=lambda a: gap(a, b)), b) for b in range(1, len(groups))]
+    nearest = {(min(range(b), key=lambda a: max(gaps(groups[a], groups[b]))), b) for b in range(1, len(groups))}
+    return [(a, b) for a, b in pairs if (a, b) in nearest or face(groups[a], groups[b])]
 
 
 def _background(pixels: Pixels) -> Floats:
