@@ -27,6 +27,9 @@ _RESTART = 4.0
 _STEP = 1e-4
 _LONGEST_STEP = 2.0
 _NEWTON_STEPS = 60
+_GAIN = 1e-5
+"""A resample is done when a step would gain less than this, in nats."""
+_LEAST_CURVATURE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +106,7 @@ def count(seen: NDArray[np.bool_], read: NDArray[np.bool_], source: NDArray[np.i
 
 
 def fit(counts: Counts, model: Model) -> Fit:
-    """Maximum likelihood, each source once (L-BFGS-B on the logits, with the gradient)."""
+    """Maximum likelihood, each source once (L-BFGS-B on the logits, then Newton's method)."""
     sums = counts.table.sum(axis=0)[None]
     facts = max(1.0, float(sums[0, 3 * counts.legs :].sum()))
 
@@ -120,8 +123,9 @@ def fit(counts: Counts, model: Model) -> Fit:
         bounds=[(-_BOUND, _BOUND)] * sum(size),
         options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 1000},
     )
-    shares = _shares(found.x)
-    return Fit(survival=shares[: size[0]], recall=shares[size[0] :], log_likelihood=float(-found.fun * facts))
+    logits, value = _climb(found.x[None], sums, counts.patterns, model)
+    shares = _shares(logits[0])
+    return Fit(survival=shares[: size[0]], recall=shares[size[0] :], log_likelihood=float(value[0]))
 
 
 def refit(counts: Counts, model: Model, weights: NDArray[Any], start: Fit) -> NDArray[np.float64]:
@@ -138,33 +142,55 @@ def refit(counts: Counts, model: Model, weights: NDArray[Any], start: Fit) -> ND
     """
     sums = weights @ counts.table
     shares = np.clip(np.concatenate([start.survival, start.recall]), 1e-9, 1 - 1e-9)
+    logits = np.tile(np.log(shares / (1 - shares)), (len(sums), 1))
+    return _shares(_climb(logits, sums, counts.patterns, model)[0])
+
+
+def _climb(
+    logits: NDArray[np.float64], sums: NDArray[np.float64], patterns: NDArray[np.bool_], model: Model
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Newton's method, damped, for all rows at once: logits (B, P) and log-likelihoods (B,) at the top."""
     # Away from the edge, where the gradient is nothing and a start would stay.
-    logits = np.tile(np.clip(np.log(shares / (1 - shares)), -_RESTART, _RESTART), (len(sums), 1))
-    size = logits.shape[1]
-    value, gradient = _likelihood(logits, sums, counts.patterns, model)
+    logits = np.clip(logits, -_RESTART, _RESTART)
+    value, gradient = _likelihood(logits, sums, patterns, model)
     damping = np.ones(len(sums))
-    facts = np.maximum(1.0, sums[:, 3 * counts.legs :].sum(axis=1))
+    todo = np.arange(len(sums))
     for _ in range(_NEWTON_STEPS):
-        hessian = np.empty((len(sums), size, size))
-        for j in range(size):
-            moved = logits.copy()
-            moved[:, j] += _STEP
-            hessian[:, j] = (_likelihood(moved, sums, counts.patterns, model)[1] - gradient) / _STEP
-        scale, axes = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2)
-        # Uphill along every axis, also where the surface is not yet concave.
-        along = np.einsum("bij,bi->bj", axes, gradient) / np.maximum(np.abs(scale), 1e-6 * facts[:, None])
-        step = np.einsum("bij,bj->bi", axes, along)
-        # Shortened as a whole: cut off by component it might no longer lead uphill.
-        shorter = damping * np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-300))
-        tried = np.clip(logits + step * shorter[:, None], -_BOUND, _BOUND)
-        new_value, new_gradient = _likelihood(tried, sums, counts.patterns, model)
-        better = new_value >= value
-        rise = np.where(better, new_value - value, np.inf)
-        logits[better], gradient[better], value[better] = tried[better], new_gradient[better], new_value[better]
-        damping = np.where(better, np.minimum(1.0, 2 * damping), damping / 4)
-        if (((rise < 1e-7) & (damping == 1)) | (damping < 1e-9)).all():
+        step = _uphill(logits[todo], gradient[todo], sums[todo], patterns, model)
+        tried = np.clip(logits[todo] + step * damping[todo, None], -_BOUND, _BOUND)
+        gain = ((tried - logits[todo]) * gradient[todo]).sum(axis=1) / damping[todo]
+        todo, tried = todo[gain > _GAIN], tried[gain > _GAIN]
+        if not len(todo):
             break
-    return _shares(logits)
+        new_value, new_gradient = _likelihood(tried, sums[todo], patterns, model)
+        better = new_value >= value[todo]
+        up = todo[better]
+        logits[up], gradient[up], value[up] = tried[better], new_gradient[better], new_value[better]
+        damping[todo] = np.where(better, np.minimum(1.0, 2 * damping[todo]), damping[todo] / 4)
+        todo = todo[damping[todo] > 1e-9]
+    return logits, value
+
+
+def _uphill(
+    logits: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    patterns: NDArray[np.bool_],
+    model: Model,
+) -> NDArray[np.float64]:
+    """Newton's step along every axis of curvature, uphill also where the surface is not yet concave."""
+    size = logits.shape[1]
+    hessian = np.empty((len(logits), size, size))
+    for j in range(size):
+        moved = logits.copy()
+        moved[:, j] += _STEP
+        hessian[:, j] = (_likelihood(moved, sums, patterns, model)[1] - gradient) / _STEP
+    scale, axes = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2)
+    along = np.einsum("bij,bi->bj", axes, gradient) / np.maximum(np.abs(scale), _LEAST_CURVATURE)
+    step = np.einsum("bij,bj->bi", axes, along)
+    # Shortened as a whole: cut off by component it might no longer lead uphill.
+    step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None]
+    return np.asarray(step)
 
 
 def _sizes(model: Model) -> tuple[int, int]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 READER_IS_NEXT_HOP = "reader equals next hop"
 NOT_READ = "not read"
 SAW_NOTHING = "its reader saw no fact anywhere"
-PRODUCT_ONLY = "only φ·r is known: its reader reads no other node"
+NEVER_CHECKED = "no fact looked for by its reader was seen later"
+PRODUCT_ONLY = "only φ·r is known: its reader reads no node before"
 ALL_LOST = "no fact was known to have come this far"
 FLAT_ABOVE = 0.05
 _METHOD = "Cormack-Jolly-Seber, maximum likelihood"
@@ -116,7 +117,8 @@ def measure_survival(
 
     A reader has one recall at all nodes of one modality; two readers of one modality have two. A node
     that is not read, or read by the backend of the hop that leaves it, joins the hops on both sides
-    into a round trip. Where the last reader reads no other node, only φ·r is reported. The model has no
+    into a round trip. Where the reader of the last node at which anything was seen reads none before it,
+    only φ·r is reported. The model has no
     word for a reader that sees what is not there; the guess-corrected retention says how much that is.
 
     Intervals are 2.5 and 97.5 percentiles of a bootstrap over sources; where every resample gives the
@@ -144,7 +146,9 @@ def measure_survival(
     seen, read = seen[:, nodes], read[:, nodes]
     counts, weights = count(seen, read, label), draw_sources(len(names), resamples, seed)
     keys = [_key(chain[k - 1]) for k in nodes]
-    readers = list(dict.fromkeys(keys if keys.count(keys[-1]) > 1 else keys[:-1]))
+    # Recall is learned from facts sighted later: what is read at the last sighting alone has none.
+    end = int(np.flatnonzero(seen.any(axis=0))[-1])
+    readers = list(dict.fromkeys(keys[:end]))
     model = Model(
         leg=np.arange(len(nodes)),
         power=np.ones(len(nodes), dtype=int),
@@ -161,7 +165,7 @@ def measure_survival(
         hops = tuple(range(first + 1, node + 1))
         leg = Leg(hops=hops, tools=_tools(chain, hops), hazard=Unscored(reason=ALL_LOST), split=_split(hops, why))
         leg = replace(leg, last_seen_before=int(ended[:, t].sum()))
-        legs.append(_scored(leg, model.node[t] < 0, best.survival[t], drawn[:, t], reached[:, t], tell))
+        legs.append(_scored(leg, t == end and model.node[t] < 0, best.survival[t], drawn[:, t], reached[:, t], tell))
     curve = _curve(legs, kaplan_meier(ended.sum(axis=0), at_risk.sum(axis=0)),
                    kaplan_meier(weights @ ended, weights @ at_risk), tell)  # fmt: skip
     flat, half_life = _half_life(counts, model, best, legs, weights, tell)
@@ -286,6 +290,11 @@ def _usable(
     left = [k for k in range(1, len(chain) + 1) if k not in why]
     sighted = {_key(chain[k - 1]) for k in left if seen[:, k].any()}
     why |= {k: SAW_NOTHING for k in left if _key(chain[k - 1]) not in sighted}
+    left = [k for k in left if k not in why]
+    later = {k: read[:, k] & seen[:, [j for j in left if j > k]].any(axis=1) for k in left}
+    checked = {_key(chain[k - 1]) for k in left if later[k].any()}
+    last = max((k for k in left if seen[:, k].any()), default=0)
+    why |= {k: NEVER_CHECKED for k in left if k < last and _key(chain[k - 1]) not in checked}
     return [k for k in left if k not in why], why
 
 
