@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
         seed: for whatever is random; 0 by default.
         out: folder to copy outputs into.
         on_event: told what happens, from several threads, one at a time.
+        labels: kept with the run, for who looks for it again.
     """
 
     plan: Plan | Mapping[str, object] | None
@@ -52,6 +53,7 @@ class RunOptions(TypedDict, total=False):
     seed: int
     out: Path | None
     on_event: OnEvent
+    labels: Mapping[str, str]
 
 
 class Agent:
@@ -61,13 +63,16 @@ class Agent:
         registry: what can be called.
         profile: which backend serves each tool.
         journal: where everything is written.
+        workers: processes of the heavy backends; its own by default.
     """
 
-    def __init__(self, *, registry: Registry, profile: Profile, journal: Journal) -> None:
+    def __init__(
+        self, *, registry: Registry, profile: Profile, journal: Journal, workers: Workers | None = None
+    ) -> None:
         self.registry = registry
         self.profile = profile
         self.journal = journal
-        self._workers = Workers()
+        self._workers = workers or Workers()
         self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
 
     @classmethod
@@ -180,7 +185,11 @@ class Agent:
             conversation=conversation,
             profile=self.profile.name,
             seed=options.get("seed", 0),
-            options={"use_cache": use_cache, "route": options.get("route", "")},
+            options={
+                "use_cache": use_cache,
+                "route": options.get("route", ""),
+                **({"labels": dict(labels)} if (labels := options.get("labels")) else {}),
+            },
             attachments=[(o.handle, o.name, o.artifact, o.reference) for o in opened],
         )
         run = Run(self, record.id)

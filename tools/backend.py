@@ -100,6 +100,7 @@ class Backend(ABC):
         name: second part of `tool:name[:model]`.
         code_version: changed by hand whenever the output for the same input may change.
         deterministic: same inputs, parameters, seed and identity give the same bytes.
+        seeded: the seed matters; a backend that ignores it repeats itself whatever the seed.
         remote: content leaves this machine.
         heavy: wants a worker process; False runs in the coordinator.
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
@@ -113,6 +114,7 @@ class Backend(ABC):
     name: ClassVar[str]
     code_version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
     remote: ClassVar[bool] = False
     heavy: ClassVar[bool] = True
     extra: ClassVar[str] = ""

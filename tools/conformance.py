@@ -279,6 +279,8 @@ def _check_repeats(backend: Backend, calls: Sequence[Call], first: Sequence[Resu
             "call_many": list(backend.call_many(calls)),
             "a fresh instance": [fresh.call(calls[0])],
         }
+        if not backend.seeded:
+            runs["another seed, though not seeded"] = [backend.call(replace(calls[0], seed=calls[0].seed + 1))]
         none = backend.call_many([])
     except Exception as error:
         yield f"repeats: it worked once, then it raised {error!r}."

@@ -6,7 +6,7 @@
         return text.upper()
 
 `str` is text; `Image`, `Audio`, `Video` are artifacts of that modality; `list[...]` is many.
-Parameters with a default are settings, the others are inputs.
+Parameters with a default are settings, the others are inputs; `seed: int = 0` gets the hop's seed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SETTINGS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _MARK = "__hopline_tool__"
+SEED = "seed"
 
 
 def tool(function: F | None = None, *, name: str = "", deterministic: bool = True, side_effects: bool = False) -> Any:
@@ -76,9 +77,12 @@ def _declare(
     hints = get_type_hints(function, include_extras=True)
     inputs: list[Port] = []
     parameters: dict[str, dict[str, Any]] = {}
+    seeded = False
     for parameter in inspect.signature(function).parameters.values():
         kind = hints.get(parameter.name)
-        if parameter.default is inspect.Parameter.empty:
+        if parameter.name == SEED:
+            seeded = True
+        elif parameter.default is inspect.Parameter.empty:
             inputs.append(_port(name, parameter.name, kind))
         else:
             parameters[parameter.name] = {"default": parameter.default}
@@ -103,6 +107,7 @@ def _declare(
         "name": "function",
         "code_version": _source_digest(function),
         "deterministic": deterministic,
+        "seeded": seeded,
         "declaration": declaration,
         "function": staticmethod(function),
     }
@@ -146,6 +151,8 @@ class FunctionBackend(Backend):
         for port in self.declaration.inputs:
             values = [a.text if port.type == TEXT else a for a in call.inputs[port.name]]
             arguments[port.name] = values if port.many else values[0]
+        if self.seeded:
+            arguments[SEED] = call.seed
         returned = type(self).function(**arguments, **call.parameters)
         if not self.declaration.outputs:
             return Result(outputs={})

@@ -283,6 +283,15 @@ class Journal:
             ).fetchall()
         return [records.run_from_json(_unpacked(row, RunRecord)) for row in rows]
 
+    def labelled(self, label: str, value: str) -> list[RunRecord]:
+        """Runs with a label of this value (`options["labels"]`), oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT * FROM runs WHERE json_extract(options, '$.labels.' || ?) = ? ORDER BY created_at, id",
+                (label, value),
+            ).fetchall()
+        return [records.run_from_json(_unpacked(row, RunRecord)) for row in rows]
+
     # -- hops --------------------------------------------------------------------------------
 
     def begin_hop(self, hop: Hop, *, cache_key: str = "") -> Hop:

@@ -321,7 +321,7 @@ class _Execution:
     ) -> Hop:
         identity = backend.identity()
         cacheable = not tool.side_effects
-        key = cache_key(identity, parameters, seed, inputs) if cacheable else ""
+        key = cache_key(identity, parameters, seed if _seeded(backend) else 0, inputs) if cacheable else ""
         hop = Hop(
             id=0,
             run=self.run_record.id,
@@ -429,6 +429,11 @@ class _Execution:
     def _emit(self, event: Event) -> None:
         with self._emit_lock:
             self.wishes.on_event(event)
+
+
+def _seeded(backend: Backend) -> bool:
+    """The seed tells calls apart: it matters, or the backend is not deterministic and it counts the repeats."""
+    return backend.seeded or not backend.deterministic
 
 
 def cache_key(

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import IO
 
@@ -45,10 +46,12 @@ class Worker:
 
     Args:
         backend: its class must be importable by name.
+        environment: variables for the process, beside those of this one.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, environment: Mapping[str, str] | None = None) -> None:
         self.backend = backend
+        self._environment = {**QUIET, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._log: IO[bytes] | None = None
@@ -158,7 +161,7 @@ class Worker:
                 stdout=self._log,
                 stderr=self._log,
                 start_new_session=True,
-                env={**os.environ, **QUIET},
+                env={**os.environ, **self._environment},
             )
         self._connection = Connection(ours.detach())
         return self._connection
@@ -193,9 +196,14 @@ class Worker:
 
 
 class Workers:
-    """The warm workers of an Agent, by backend."""
+    """The warm workers of an Agent, by backend.
 
-    def __init__(self) -> None:
+    Args:
+        environment: variables for their processes, such as limits of their own.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
 
@@ -203,7 +211,7 @@ class Workers:
         """The worker of a backend, started at its first call."""
         with self._lock:
             if backend.id not in self._workers:
-                self._workers[backend.id] = Worker(backend)
+                self._workers[backend.id] = Worker(backend, self._environment)
             return self._workers[backend.id]
 
     def pids(self) -> list[int]:

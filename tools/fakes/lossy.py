@@ -92,6 +92,7 @@ class Lossy(Backend):
 
     name = "fake"
     heavy = False
+    seeded = True
 
     def __init__(self, model: str = "") -> None:
         super().__init__(model)

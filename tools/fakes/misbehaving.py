@@ -52,6 +52,7 @@ class NoOp(Backend):
     tool = "no_op"
     name = "fake"
     heavy = False
+    seeded = True
 
     def __init__(self, model: str = "") -> None:
         super().__init__(model)
