@@ -85,6 +85,7 @@ def measure_slots(
     sent: Sequence[Mapping[str, str]],
     read: Sequence[Mapping[str, str | None]],
     *,
+    sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> SlotBits:
     """Slot bits of messages and what was read of them, paired by place.
@@ -98,6 +99,7 @@ def measure_slots(
         slots: of the grammar.
         sent: slot values of each message.
         read: as `Grammar.read` gives them.
+        sources: which source each is of, where some were sent more than once; n counts sources.
         seed: of the resamples.
 
     Raises:
@@ -105,15 +107,21 @@ def measure_slots(
     """
     if len(sent) != len(read) or not sent:
         raise ValueError(f"{len(sent)} messages and {len(read)} readings; give one reading for each message")
-    n = len(sent)
-    # States, shape (sources, slots): 0 right, 1 missing, 2 wrong.
+    _, owner = np.unique(np.arange(len(sent)) if sources is None else np.asarray(sources), return_inverse=True)
+    n = int(owner.max()) + 1
+    # States, shape (messages, slots): 0 right, 1 missing, 2 wrong; then counted by source.
     states = np.array(
         [[_state(s[slot.name], r.get(slot.name)) for slot in slots] for s, r in zip(sent, read, strict=True)]
     )
     sizes = np.array([len(slot.values) for slot in slots])
+    sent_of = np.bincount(owner, minlength=n)
+    absent_of, wrong_of = np.zeros((n, len(slots))), np.zeros((n, len(slots)))
+    np.add.at(absent_of, owner, states == 1)
+    np.add.at(wrong_of, owner, states == 2)
     draws = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    missing = (states == 1)[draws].mean(axis=1)  # shape (RESAMPLES, slots)
-    wrong_read = (states == 2)[draws].mean(axis=1)
+    drawn = sent_of[draws].sum(axis=1)[:, None]
+    missing = absent_of[draws].sum(axis=1) / drawn  # shape (RESAMPLES, slots)
+    wrong_read = wrong_of[draws].sum(axis=1) / drawn
     wrong = np.divide(wrong_read, 1 - missing, out=np.zeros_like(missing), where=missing < 1)
     table = _slot_table(sizes, missing, wrong)
     tails = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
@@ -122,17 +130,19 @@ def measure_slots(
     for j, slot in enumerate(slots):
         k = len(slot.values)
         absent, bad = int((states[:, j] == 1).sum()), int((states[:, j] == 2).sum())
-        e, s = absent / n, bad / (n - absent) if absent < n else 0.0
-        shift = 1 / (2 * n * math.log(2)) if 0 < bad < n - absent else 0.0
+        there = len(sent) - absent
+        e, s = absent / len(sent), bad / there if there else 0.0
+        shift = 1 / (2 * n * math.log(2)) if 0 < bad < there else 0.0
         value = max(0.0, slot_bits(k=k, missing=e, wrong=s) - shift)
         # Resampled shares carry the same excess once more.
         lo, hi = np.percentile(table[:, j], tails) - 2 * shift
         shifts.append(2 * shift)
         if absent == 0 or bad == 0:
+            # Neither missing nor wrong: one share bounds both together, and all of it wrong costs most.
             worst = slot_bits(
                 k=k,
-                missing=_clopper_pearson(absent, n)[1] if absent == 0 else e,
-                wrong=_clopper_pearson(bad, n - absent)[1] if bad == 0 else s,
+                missing=_clopper_pearson(0, n)[1] if absent == 0 and bad else e,
+                wrong=_clopper_pearson(0, round(n * there / len(sent)))[1] if bad == 0 else s,
             )
             exact.append(value - worst)
             lo = value - math.hypot(value - min(lo, value), value - worst)

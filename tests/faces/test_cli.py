@@ -237,18 +237,26 @@ def test_interrupt_ends_at_once_with_130_and_the_run_can_be_resumed(tmp_path: Pa
         "    time.sleep(100)\n    return text\n"
     )
     command = [sys.executable, "-c", "from hopline.agent.faces.cli import main; main()", "run", "x", "--chain", "wait"]
-    process = subprocess.Popen([*command, "--tools-from", str(tools)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        rows = as_json(hopline("runs", "--json"))["runs"]
-        if rows:
-            break
-    time.sleep(0.5)
-    began = time.monotonic()
-    os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert time.monotonic() - began < 2.5
+    process = subprocess.Popen(
+        [*command, "--tools-from", str(tools)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts the tests in the background has them ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not as_json(hopline("runs", "--json"))["runs"]:
+            pass
+        time.sleep(0.5)
+        began = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=10)
+        assert process.returncode == 130
+        assert time.monotonic() - began < 2.5
+    finally:
+        process.kill()
+        process.communicate()
     assert as_json(hopline("runs", "--json"))["runs"][0]["status"] == "cancelled"
 
 

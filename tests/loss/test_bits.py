@@ -58,8 +58,8 @@ def test_all_read_right_is_the_ceiling_with_an_honest_lower_end() -> None:
     assert found.total.value == 3.0
     assert found.total.ceiling == 3.0
     assert found.total.at_ceiling
-    # Clopper-Pearson: none in 40 leaves up to 8.81% (0.025 ** (1 / 40)) missing or wrong.
-    assert found.total.lo == pytest.approx(slot_bits(k=8, missing=0.0881, wrong=0.0881), abs=2e-3)
+    # Clopper-Pearson: none in 40 leaves up to 8.81% (1 - 0.025 ** (1 / 40)) missing or wrong; wrong costs more.
+    assert found.total.lo == pytest.approx(slot_bits(k=8, missing=0.0, wrong=0.0881), abs=2e-3)
     assert found.total.hi == 3.0
 
 
@@ -87,6 +87,15 @@ def test_few_messages_have_no_interval() -> None:
     found = measure_slots([DIE], [{"die": "1"}] * 19, [{"die": "1"}] * 19).total
     assert found.lo is None
     assert "20 are needed" in found.warnings[0]
+
+
+def test_repeats_of_a_source_count_once() -> None:
+    sent = [dict(m.values) for m in SPEECH.messages(40)]
+    read = [SPEECH.read(m.text.replace("red", "").replace("Anna", "Peter")) for m in SPEECH.messages(40)]
+    once = measure_slots(SPEECH.slots, sent, read).total
+    twice = measure_slots(SPEECH.slots, sent * 2, read * 2, sources=[str(i) for i in range(40)] * 2).total
+    assert (twice.value, twice.n) == (pytest.approx(once.value), 40)
+    assert twice.lo == pytest.approx(once.lo, abs=0.3)
 
 
 def test_unpaired_messages_are_refused() -> None:

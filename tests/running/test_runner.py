@@ -81,7 +81,7 @@ def test_mapped_broadcast_and_joined(runner: Runner) -> None:
         step(4, "no_op", after(2, item=1)),
     )
     assert record.status == "ok"
-    assert [(h.step, h.item) for h in hops if h.step == "step2"] == [("step2", 0), ("step2", 1), ("step2", 2)]
+    assert sorted(h.item for h in hops if h.step == "step2") == [0, 1, 2]  # side by side: any may begin first
     assert texts(runner, [h for h in hops if h.step == "step3"]) == ["one\ntwo\nthree"]
     assert texts(runner, [h for h in hops if h.step == "step4"]) == ["two"]
 
