@@ -30,7 +30,7 @@ DIFFERENCE = -0.10
 
 def rows(full: bool) -> Iterator[Row]:
     """All rows; without `full` with fewer repeats."""
-    yield _type_one(2000 if full else 500)
+    yield _type_one(5000 if full else 2000)
     yield _power(1000 if full else 200)
     yield _shuffled(1000 if full else 100)
     yield _paraphrases(4 if full else 1)
