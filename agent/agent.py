@@ -234,18 +234,18 @@ class Agent:
         """
         return Run(self, self.journal.resolve(name))
 
-    def resume(self, name: str, *, on_event: OnEvent = nobody, repeat_side_effects: bool = False) -> Run:
+    def resume(self, name: str | Run, *, on_event: OnEvent = nobody, repeat_side_effects: bool = False) -> Run:
         """Finish a run that was cut, cancelled or failed; repeats no finished hop.
 
         Args:
-            name: as in `open`.
+            name: as in `open`, or what `open` gave, which can then be cancelled.
             on_event: told what happens.
             repeat_side_effects: call again a tool with side effects that was in flight.
 
         Raises:
             UserError: the run is live, has no plan, or a tool with side effects was in flight.
         """
-        run = self.open(name)
+        run = name if isinstance(name, Run) else self.open(name)
         record = run.record
         if record.plan is None:
             raise UserError(f"run {run.id} has no plan to go on with; run its request again.")
