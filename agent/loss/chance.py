@@ -5,7 +5,7 @@ Imports numpy and scipy.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def measure_retention(
 
 def above_floor(
     loss: Figures,
-    floors: Mapping[Hashable, Sequence[float]],
+    floors: Mapping[Any, Sequence[float]],
     *,
     metric: str,
     resamples: int = RESAMPLES,

@@ -6,7 +6,7 @@ Imports numpy and scipy; the loss of a single run does not need this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class Generation:
     sources: int
 
 
-Figures = Mapping[Hashable, float | None]
+Figures = Mapping[Any, float | None]
 """By source; None where there is no figure, which is not zero."""
 
 
@@ -179,9 +179,10 @@ def power_of(n: int, difference: float, sd: float, alpha: float = 0.05) -> float
         alpha: type I error.
     """
     beyond, shift = float(t.isf(alpha / 2, n - 1)), abs(difference) / sd * math.sqrt(n)
-    if shift > beyond + 30:
-        return 1.0  # beyond the range of the noncentral t
-    return float(nct.sf(beyond, n - 1, shift) + nct.cdf(-beyond, n - 1, shift))
+    # Far out scipy's noncentral t gives nan; there the right side is 1 and the wrong one under 1e-11.
+    right = float(nct.sf(beyond, n - 1, shift)) if shift < beyond + 30 else 1.0
+    wrong = float(nct.cdf(-beyond, n - 1, shift)) if shift < 5 else 0.0
+    return right + wrong
 
 
 def sources_needed(difference: float, sd: float, power: float = 0.9, alpha: float = 0.05) -> int | Unscored:
