@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hopline.agent.loss.estimate import LEAST_SOURCES, Estimate
 from hopline.agent.loss.kaplan_meier import kaplan_meier, last_sightings
+from hopline.agent.loss.readings import ReadHop, checked, reader_key, usable
 from hopline.agent.loss.recapture import Counts, Fit, Model, count, fit, refit
 from hopline.agent.loss.resampling import LEVEL, RESAMPLES, draw_sources, percentile_interval
 from hopline.agent.loss.score import Signature, Unscored
@@ -22,32 +23,11 @@ from scipy.stats import chi2
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-READER_IS_NEXT_HOP = "reader equals next hop"
-NOT_READ = "not read"
-SAW_NOTHING = "its reader saw no fact anywhere"
-NEVER_CHECKED = "no fact looked for by its reader was seen later"
 PRODUCT_ONLY = "only φ·r is known: its reader reads no node before"
 ALL_LOST = "no fact was known to have come this far"
 FLAT_ABOVE = 0.05
 _METHOD = "Cormack-Jolly-Seber, maximum likelihood"
 _BOOTSTRAP = f"bootstrap over sources, {LEVEL:.0%}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadHop:
-    """One hop of the chain and who reads what it made.
-
-    Attributes:
-        tool: standard name, the kind of hop.
-        backend: who does it.
-        modality: of what it makes.
-        reader: backend or extractor that reads that node, None if nobody does.
-    """
-
-    tool: str
-    backend: str
-    modality: str
-    reader: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,15 +117,15 @@ def measure_survival(
     Raises:
         ValueError: shapes that do not fit, no facts, no hops, or a fact not seen at its source.
     """
-    seen, read = _checked(seen, source, chain, read)
+    seen, read = checked(seen, source, chain, read)
     names, label = np.unique(np.asarray(source), return_inverse=True)
     label = label.reshape(-1)
-    nodes, why = _usable(seen, read, chain)
+    nodes, why = usable(seen, read, chain)
     if not nodes:
         return _unread(seen, chain, why, resamples)
     seen, read = seen[:, nodes], read[:, nodes]
     counts, weights = count(seen, read, label), draw_sources(len(names), resamples, seed)
-    keys = [_key(chain[k - 1]) for k in nodes]
+    keys = [reader_key(chain[k - 1]) for k in nodes]
     # Recall is learned from facts sighted later: what is read at the last sighting alone has none.
     end = int(np.flatnonzero(seen.any(axis=0))[-1])
     readers = list(dict.fromkeys(keys[:end]))
@@ -255,51 +235,6 @@ def _unread(seen: NDArray[np.bool_], chain: Sequence[ReadHop], why: Mapping[int,
         survived=np.full(1, np.nan),
         resampled=np.full((resamples, 1), np.nan),
     )
-
-
-def _checked(
-    seen: NDArray[np.bool_],
-    source: Sequence[Any] | NDArray[Any],
-    chain: Sequence[ReadHop],
-    read: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    seen = np.asarray(seen, dtype=bool)
-    read = np.ones_like(seen) if read is None else np.asarray(read, dtype=bool)
-    if not chain or seen.ndim != 2 or seen.shape[1] != len(chain) + 1 or read.shape != seen.shape:
-        raise ValueError(
-            f"seen {seen.shape} and read {read.shape} for {len(chain)} hops; give one column for the source"
-            " and one for the node after each hop"
-        )
-    if not len(seen) or len(source) != len(seen):
-        raise ValueError(f"{len(seen)} histories and {len(source)} source labels; give one label for each history")
-    if not seen[:, 0].all():
-        raise ValueError("every fact is seen at its source, node 0; leave out the others")
-    return seen & read, read
-
-
-def _usable(
-    seen: NDArray[np.bool_], read: NDArray[np.bool_], chain: Sequence[ReadHop]
-) -> tuple[list[int], dict[int, str]]:
-    """Nodes whose readings count, and why each of the others does not."""
-    why: dict[int, str] = {}
-    for k, hop in enumerate(chain, start=1):
-        if hop.reader is None or not read[:, k].any():
-            why[k] = NOT_READ
-        elif k < len(chain) and hop.reader == chain[k].backend:
-            why[k] = READER_IS_NEXT_HOP
-    left = [k for k in range(1, len(chain) + 1) if k not in why]
-    sighted = {_key(chain[k - 1]) for k in left if seen[:, k].any()}
-    why |= {k: SAW_NOTHING for k in left if _key(chain[k - 1]) not in sighted}
-    left = [k for k in left if k not in why]
-    later = {k: read[:, k] & seen[:, [j for j in left if j > k]].any(axis=1) for k in left}
-    checked = {_key(chain[k - 1]) for k in left if later[k].any()}
-    last = max((k for k in left if seen[:, k].any()), default=0)
-    why |= {k: NEVER_CHECKED for k in left if k < last and _key(chain[k - 1]) not in checked}
-    return [k for k in left if k not in why], why
-
-
-def _key(hop: ReadHop) -> tuple[str, str]:
-    return hop.modality, hop.reader or ""
 
 
 def _tools(chain: Sequence[ReadHop], hops: tuple[int, ...]) -> tuple[str, ...]:

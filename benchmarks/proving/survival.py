@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from hopline.agent.loss.blame import first_absence
 from hopline.agent.loss.estimate import Estimate
+from hopline.agent.loss.readings import READER_IS_NEXT_HOP, ReadHop
 from hopline.agent.loss.score import Unscored
-from hopline.agent.loss.survival import READER_IS_NEXT_HOP, ReadHop, Survival, measure_survival
+from hopline.agent.loss.survival import Survival, measure_survival
 from numpy.random import Generator
 from numpy.typing import NDArray
 

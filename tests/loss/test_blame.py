@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hopline.agent.loss.blame import NOTHING_LEFT, NOTHING_LOST, Blame, first_absence, measure_blame
 from hopline.agent.loss.estimate import Estimate
+from hopline.agent.loss.readings import ReadHop
 from hopline.agent.loss.score import Unscored
-from hopline.agent.loss.survival import ReadHop, measure_survival
+from hopline.agent.loss.survival import measure_survival
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

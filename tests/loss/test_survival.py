@@ -11,18 +11,10 @@ import numpy as np
 import pytest
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.kaplan_meier import kaplan_meier, last_sightings
+from hopline.agent.loss.readings import NEVER_CHECKED, NOT_READ, READER_IS_NEXT_HOP, SAW_NOTHING, ReadHop
 from hopline.agent.loss.recapture import Model, count, fit, refit
 from hopline.agent.loss.score import Unscored
-from hopline.agent.loss.survival import (
-    ALL_LOST,
-    NOT_READ,
-    PRODUCT_ONLY,
-    READER_IS_NEXT_HOP,
-    SAW_NOTHING,
-    ReadHop,
-    Survival,
-    measure_survival,
-)
+from hopline.agent.loss.survival import ALL_LOST, PRODUCT_ONLY, Survival, measure_survival
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -196,6 +188,16 @@ def test_a_node_that_nobody_reads_joins_its_hops_and_the_last_ones_are_unscored(
     assert value(found.legs[1].hazard) == pytest.approx(0.6, abs=0.04)
     assert reason(found.legs[2].hazard) == NOT_READ
     assert math.isnan(found.survived[2])
+
+
+def test_a_reader_whose_recall_cannot_be_learned_splits_nothing() -> None:
+    seen = simulated([0.8, 0.8, 0.9], [0.9] * 3, 2000, seed=13)
+    read = np.ones_like(seen)
+    read[:, 1] = ~seen[:, 2] & ~seen[:, 3]  # looked only for facts that nobody sees later
+    found = measured(seen, [SPEAK, HEAR, CAPTION], read=read)
+    assert [leg.hops for leg in found.legs] == [(1, 2), (3,)]
+    assert reason(found.legs[0].split) == NEVER_CHECKED
+    assert value(found.legs[0].hazard) == pytest.approx(0.36, abs=0.03)
 
 
 def test_nothing_read_is_no_loss_and_no_gain() -> None:
