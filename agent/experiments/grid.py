@@ -38,12 +38,18 @@ class Grid:
         corpus: its sources.
         plans: of each chain, by name; its inputs are those of a source of the corpus's first modality.
         units: trajectories by source.
+        registry: of the tools in the plans.
     """
 
     experiment: Experiment
     corpus: Corpus
     plans: Mapping[str, Plan]
     units: tuple[Unit, ...]
+    registry: Registry
+
+    def makes(self, tool: str) -> tuple[str, ...]:
+        """Types of what a tool makes."""
+        return tuple(port.type for port in self.registry.tool(tool).outputs)
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
@@ -89,7 +95,7 @@ def make_grid(experiment: Experiment, corpus: Corpus, registry: Registry, profil
         )
         for source in corpus.sources
     )
-    return Grid(experiment=experiment, corpus=corpus, plans=plans, units=units)
+    return Grid(experiment=experiment, corpus=corpus, plans=plans, units=units, registry=registry)
 
 
 def _plan(chain: Chain, source: Source, registry: Registry) -> Plan:
