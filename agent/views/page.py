@@ -87,13 +87,20 @@ def run_page(
         tag("a", "Skip to the result", href="#result", class_="hl-skip"),
         _header(run, hops),
         tag("nav", tag("ul", links, class_="hl-plain", role="list"), class_="hl-contents", aria_label="On this page"),
-        tag("main", (_section(*section) for section in sections), id="main"),
+        tag("main", (section(*section) for section in sections), id="main"),
         tag("footer", tag("p", f"Run {run.id}, written down and shown by hopline."), class_="hl-footer"),
     )
-    return _document(f"{shortened(run.request, 70) or 'A run'} – hopline", body, beside=gallery.beside)
+    return document(f"{shortened(run.request, 70) or 'A run'} – hopline", body, beside=gallery.beside)
 
 
-def _document(title: str, body: Sequence[Html], *, beside: bool) -> str:
+def document(title: str, body: Sequence[Html], *, beside: bool = False) -> str:
+    """A whole page that asks nothing of any network.
+
+    Args:
+        title: of the page.
+        body: its elements.
+        beside: media lie in a folder beside the page.
+    """
     css = stylesheet()
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     media = "data: 'self'" if beside else "data:"
@@ -119,7 +126,8 @@ def _lines(parts: Sequence[Html]) -> Html:
     return Html("\n".join(["", *parts, ""]))
 
 
-def _section(name: str, title: str, content: Html) -> Html:
+def section(name: str, title: str, content: Html) -> Html:
+    """A section of a page with its heading."""
     heading = tag("h2", title, id=f"{name}-title")
     return tag("section", heading, content, id=name, aria_labelledby=f"{name}-title")
 
