@@ -21,15 +21,17 @@ from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.extraction import Extractor
 from hopline.agent.loss.facts import FACT_TYPES, Alignment, Fact, align
 from hopline.agent.loss.processing import Rise, check_processing
+from hopline.agent.loss.readings import ReadHop
 from hopline.agent.loss.resampling import LEVEL, draw_sources, percentile_interval
 from hopline.agent.loss.score import Score, Signature, Unscored
-from hopline.agent.loss.survival import ReadHop, Survival, measure_survival
+from hopline.agent.loss.survival import Survival, measure_survival
 from hopline.agent.loss.text import TextMetric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Sentences to vectors of length 1, shape (texts, d)."""
 
 SHUFFLES = 5
 """Pairings of outputs with other sources, over which guessing is averaged."""

@@ -148,6 +148,11 @@ def run_grid(grid: Grid, engine: Engine, journal: Journal, on_ended: OnEnded) ->
     return ended
 
 
+def finished(grid: Grid, journal: Journal) -> dict[str, str]:
+    """Ids of finished runs by cell."""
+    return {cell: run.id for cell, run in _known(grid, journal)[0].items()}
+
+
 def _known(grid: Grid, journal: Journal) -> tuple[dict[str, RunRecord], dict[str, str]]:
     """Finished runs by cell, and ids of runs that were cut and can be finished, by cell."""
     have: dict[str, RunRecord] = {}

@@ -283,6 +283,18 @@ class Journal:
             ).fetchall()
         return [records.run_from_json(_unpacked(row, RunRecord)) for row in rows]
 
+    def median_ms(self) -> dict[str, float]:
+        """Median wall clock of a call in milliseconds, without loading, by backend; cached hops do not count."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT backend, duration_ms FROM hops WHERE status = 'ok' AND cached_from IS NULL "
+                "AND duration_ms IS NOT NULL ORDER BY backend, duration_ms"
+            ).fetchall()
+        found: dict[str, list[float]] = {}
+        for backend, duration_ms in rows:
+            found.setdefault(backend, []).append(duration_ms)
+        return {backend: times[len(times) // 2] for backend, times in found.items()}
+
     def labelled(self, label: str, value: str) -> list[RunRecord]:
         """Runs with a label of this value (`options["labels"]`), oldest first."""
         with self._lock:

@@ -69,8 +69,8 @@ def run_page(
     gallery = Gallery(read, media_folder)
     names = _names(hops)
     sections = [
-        section
-        for section in (
+        found
+        for found in (
             _result(run, hops, names, gallery),
             _given(run, gallery),
             _plan(run, hops),
@@ -80,14 +80,14 @@ def run_page(
             _calls(calls, names, gallery),
             _credits(hops, probes),
         )
-        if section is not None
+        if found is not None
     ]
     links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in sections]
     body = (
         tag("a", "Skip to the result", href="#result", class_="hl-skip"),
         _header(run, hops),
         tag("nav", tag("ul", links, class_="hl-plain", role="list"), class_="hl-contents", aria_label="On this page"),
-        tag("main", (section(*section) for section in sections), id="main"),
+        tag("main", (section(*found) for found in sections), id="main"),
         tag("footer", tag("p", f"Run {run.id}, written down and shown by hopline."), class_="hl-footer"),
     )
     return document(f"{shortened(run.request, 70) or 'A run'} – hopline", body, beside=gallery.beside)
