@@ -25,6 +25,7 @@ from hopline.agent.loss.score import Unscored
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.tools.encoder import Encoder
 from hopline.tools.errors import Unavailable
+from hopline.tools.registry import Registry
 
 SPREAD = 0.33
 """Standard deviation of differences by source, where no pilot says better."""
@@ -98,6 +99,8 @@ def run_experiment(
     experiment: Experiment,
     *,
     journal: Journal,
+    registry: Registry | None = None,
+    profile: Profile | None = None,
     engine: Engine | None = None,
     on_ended: OnEnded = lambda *_: None,
     command: str = "",
@@ -107,6 +110,8 @@ def run_experiment(
     Args:
         experiment: as `read_experiment` gives it.
         journal: where the trajectories are and will be.
+        registry: what the chains may use; the installed tools and the channels by default.
+        profile: which backend serves each tool; the experiment's by default.
         engine: who runs them; this machine by default.
         on_ended: told of each trajectory.
         command: that repeats it, for the report.
@@ -114,7 +119,7 @@ def run_experiment(
     Raises:
         UserError, BadInput, BadPlan, Unavailable: it cannot run here; says why.
     """
-    grid, profile = _grid(experiment)
+    grid, profile = _grid(experiment, registry, profile)
     engine = engine or LocalEngine(registry=grid.registry, profile=profile, journal=journal, lanes=experiment.lanes)
     return _study(grid, profile, run_grid(grid, engine, journal, on_ended), journal, command)
 
@@ -149,9 +154,11 @@ def write_study(study: Study, folder: Path) -> Sequence[Path]:
     return [page, summary, *files]
 
 
-def _grid(experiment: Experiment) -> tuple[Grid, Profile]:
-    profile = load_profile(experiment.profile)
-    registry = registry_with_channels()
+def _grid(
+    experiment: Experiment, registry: Registry | None = None, profile: Profile | None = None
+) -> tuple[Grid, Profile]:
+    profile = profile or load_profile(experiment.profile)
+    registry = registry or registry_with_channels()
     return make_grid(experiment, read_corpus(experiment), registry, profile), profile
 
 

@@ -80,7 +80,9 @@ def _observation(trajectory: Trajectory, ended: Ended | None, journal: Journal) 
             texts={}, losses={}, calls=0,
         )  # fmt: skip
     run = journal.run(ended.run)
-    hops = [hop for hop in journal.hops(ended.run) if hop.parent is None]
+    # A resumed run has its interrupted hops beside those that took their place: the last one counts.
+    last = {(hop.step, hop.item): hop for hop in journal.hops(ended.run) if hop.parent is None}
+    hops = sorted(last.values(), key=lambda hop: (_number(hop), hop.item))
     said = {
         _number(hop): [ref for ref in hop.output_list if ref.modality == TEXT] for hop in hops if hop.status == "ok"
     }

@@ -287,8 +287,8 @@ def notes(study: Study) -> list[str]:
         found.append(
             "Closed loop: drawings are read with the exemplars they were drawn from; other pictures are read worse."
         )
-    warnings = {w for f in study.analysis.figures if isinstance(f.figure, Estimate) for w in f.figure.warnings}
-    return [*found, *sorted(warnings)]
+    headline = [f.figure for f in study.analysis.figures if f.measure == study.analysis.headline]
+    return [*found, *sorted({w for figure in headline if isinstance(figure, Estimate) for w in figure.warnings})]
 
 
 def _closed(study: Study) -> bool:
@@ -314,7 +314,7 @@ def html(study: Study) -> str:
     drawn = {name: _picture(make(), words) for name, make, words in pictures}
     sections = [
         ("headline", "What arrived", join_parts(_lead(study), _table(headline_rows(study)), drawn["generations"])),
-        ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in notes(study)))),
+        ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in notes(study)), class_="hl-list")),
         ("by-part", "Which parts arrived", join_parts(drawn["parts"], _fold("As a table", _table(part_rows(study))))),
         ("by-hop", "Which hop lost them", join_parts(drawn["hazards"], _table(hop_rows(study)))),
         ("compared", "Compared, source by source", _table(comparison_rows(study))),

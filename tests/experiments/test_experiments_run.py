@@ -1,0 +1,201 @@
+"""Experiments with fakes of known loss: what is lost is found, what is done is not done again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hopline.agent.experiments.engine import LocalEngine
+from hopline.agent.experiments.experiment import check_experiment, run_experiment, write_study
+from hopline.agent.experiments.report import Study, flow_rows, headline_rows, markdown, worst
+from hopline.agent.experiments.spec import experiment_from
+from hopline.agent.experiments.tables import tables
+from hopline.agent.hops.journal import Journal
+from hopline.agent.loss.estimate import Estimate
+from hopline.agent.running.profile import Profile
+from hopline.tools.errors import BadPlan
+from hopline.tools.fakes import fake_registry
+
+LOSSY = "text_to_speech:fake:drop={drop} | speech_to_text:fake"
+NULL = {"name": "null", "chain": "text_to_speech:fake | speech_to_text:fake", "generations": 2}
+DROPS = {"name": "drops {drop}", "chain": LOSSY, "generations": 2, "factors": {"drop": [0.3, 1.0]}}
+
+
+def run(journal: Journal, *chains: dict[str, Any], count: int = 24, lanes: int = 2, **more: Any) -> Study:
+    experiment = experiment_from(
+        {"name": "fakes", "sources": {"grammar": "speech", "count": count}, "chains": list(chains), **more}
+    )
+    return run_experiment(
+        experiment,
+        journal=journal,
+        registry=fake_registry(),
+        profile=Profile(name="fakes"),
+        engine=LocalEngine(registry=fake_registry(), profile=Profile(name="fakes"), journal=journal, lanes=lanes),
+    )
+
+
+def csv(study: Study) -> dict[str, list[Sequence[Any]]]:
+    named = tables(study.grid, study.observations, study.analysis)
+    return {name: [columns, *rows] for name, (columns, rows) in named.items() if name != "trajectories"}
+
+
+def headline(study: Study, chain: str, failures: str = "left out") -> Estimate:
+    node = study.analysis.last(chain)
+    assert node is not None
+    found = study.analysis.of(node, "slot_bits", failures=failures)
+    assert isinstance(found, Estimate)
+    return found
+
+
+def test_null_chain_loses_nothing_and_a_destroyer_everything(journal: Journal) -> None:
+    study = run(journal, NULL, DROPS)
+    null, some, none = (headline(study, name) for name in ("null", "drops 0.3", "drops 1.0"))
+    assert null.value == null.ceiling == pytest.approx(21.807, abs=1e-3)
+    assert null.at_ceiling
+    assert (none.value, none.lo) == (0.0, 0.0)
+    assert none.hi is not None
+    assert none.hi < 1.0
+    assert some.hi is not None
+    assert null.lo is not None
+    assert 1.0 < some.value < some.hi < null.lo
+    differences = {(c.other, c.metric): c.comparison for c in study.analysis.compared}
+    found = differences["drops 1.0", "slots right"]
+    assert getattr(found, "difference", None) is not None
+    assert found.difference.value == -1.0  # type: ignore[union-attr]  # asserted above
+    assert found.adjusted < 0.01  # type: ignore[union-attr]
+
+
+def test_repeats_of_what_ignores_the_seed_run_once(journal: Journal) -> None:
+    study = run(journal, NULL, repeats=3, count=4)
+    calls = [o.calls for o in study.observations]
+    # The fakes' seed matters, so every repeat is called; n is still the sources.
+    assert calls == [2] * 12  # the second generation sends the same words again
+    assert headline(study, "null").n == 4
+
+
+def test_the_same_again_calls_nothing_and_a_changed_chain_only_itself(journal: Journal) -> None:
+    first = run(journal, NULL, DROPS, count=5)
+    runs = len(journal.runs(limit=1000))
+    again = run(journal, NULL, DROPS, count=5)
+    assert len(journal.runs(limit=1000)) == runs
+    assert csv(again) == csv(first)
+    changed = run(journal, NULL, {**DROPS, "factors": {"drop": [0.3, 0.5]}}, count=5)
+    assert len(journal.runs(limit=1000)) == runs + 5
+    assert [o.run for o in changed.observations if o.trajectory.chain.name == "null"] == [
+        o.run for o in first.observations if o.trajectory.chain.name == "null"
+    ]
+
+
+def test_tables_do_not_depend_on_lanes(tmp_path: Path) -> None:
+    found = []
+    for lanes in (1, 3):
+        with Journal(tmp_path / str(lanes)) as journal:
+            found.append(csv(run(journal, NULL, DROPS, lanes=lanes, repeats=2, count=8)))
+    assert found[0] == found[1]
+
+
+def test_failures_are_left_out_and_counted_as_loss(journal: Journal) -> None:
+    chain = {"name": "refuses", "chain": "text_to_speech:fake | speech_to_text:fake | fail(only=red)"}
+    study = run(journal, chain, count=24)
+    failed = [o for o in study.observations if o.status != "ok"]
+    assert 0 < len(failed) < 24
+    assert {o.failed_step for o in failed} == {3}
+    completed, lost = headline(study, "refuses"), headline(study, "refuses", failures="lost")
+    assert completed.n == 24 - len(failed)
+    assert lost.n == 24
+    assert lost.value < completed.value
+    flow = flow_rows(study)[1]
+    assert flow[:4] == ["refuses", "24", "24", str(24 - len(failed))]
+    assert f"{len(failed)} × " in flow[4]
+    assert "at hop 3" in flow[4]
+
+
+def test_chains_that_do_not_fit_are_refused_before_anything_runs(journal: Journal) -> None:
+    with pytest.raises(BadPlan, match="speech_to_text"):
+        run(journal, {"name": "x", "chain": "speech_to_text:fake"})
+    with pytest.raises(BadPlan, match="text_to_image"):
+        run(journal, {"name": "x", "chain": "text_to_speech:fake | text_to_image:fake"})
+    assert journal.runs() == []
+
+
+def test_report_and_tables_are_written(journal: Journal, tmp_path: Path) -> None:
+    study = run(journal, NULL, DROPS)
+    files = write_study(study, tmp_path / "out")
+    assert [f.name for f in files[:2]] == ["report.html", "report.md"]
+    summary = markdown(study)
+    assert "| null | ≥ 21.81 [" in summary
+    assert "| drops 1.0 | 0.00 [" in summary
+    assert headline_rows(study)[0] == ["chain", "bits", "failures counted as lost", "ceiling", "sources"]
+    page = files[0].read_text("utf-8")
+    assert page.count("data:image/svg+xml;base64,") == 3
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert {o.trajectory.chain.name for o in worst(study)} == {"drops 1.0"}
+    names = {f.name for f in files}
+    assert {"figures.csv", "facts.parquet", "outcomes.csv", "trajectories.csv"} <= names
+
+
+def test_tables_open_in_duckdb(journal: Journal, tmp_path: Path) -> None:
+    import duckdb
+
+    files = write_study(run(journal, NULL, count=20), tmp_path)
+    figures = next(f for f in files if f.name == "figures.parquet")
+    query = "SELECT value, n FROM read_parquet(?) WHERE measure = 'slot_bits' AND part = 'all' AND generation = 2"
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, [str(figures)]).fetchall()
+    assert rows == [(pytest.approx(21.807, abs=1e-3), 20)] * 2
+
+
+def test_check_says_what_it_would_do(journal: Journal) -> None:
+    experiment = experiment_from(
+        {
+            "name": "speech",
+            "sources": {"grammar": "speech", "count": 10},
+            "chains": [{"name": "a", "chain": "text_to_speech | speech_to_text", "generations": 3}],
+            "repeats": 2,
+        }
+    )
+    found = check_experiment(experiment, journal)
+    assert (found.sources, found.trajectories, found.hops, found.finished) == (10, 20, 120, 0)
+    assert found.seconds is None
+    assert found.sources_needed == 117
+    assert found.warnings[0] == "10 sources: a difference of 0.1 between two chains needs about 117."
+
+
+SLOW = {
+    "name": "slow",
+    "chain": "sleep(seconds=0.05) | text_to_speech:fake:swap=0.2 | speech_to_text:fake",
+}
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_experiments_run import DROPS, NULL, SLOW, run
+from hopline.agent.hops.journal import Journal
+with Journal(Path(sys.argv[2])) as journal:
+    run(journal, NULL, DROPS, SLOW, count=20)
+"""
+
+
+@pytest.mark.crash
+def test_a_killed_experiment_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+    with Journal(tmp_path / "undisturbed") as journal:
+        undisturbed = csv(run(journal, NULL, DROPS, SLOW, count=20))
+    home = tmp_path / "killed"
+    for patience_s in (0.05, 0.3, 0.7):
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(home)])
+        deadline = time.monotonic() + 30
+        while not (home / "journal.sqlite").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(patience_s)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with Journal(home) as journal:
+        assert csv(run(journal, NULL, DROPS, SLOW, count=20)) == undisturbed
+        assert journal.verify() == []
