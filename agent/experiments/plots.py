@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from hopline.agent.experiments.analysis import Analysis
 from hopline.agent.experiments.grid import Grid
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.survival import Survival
+from hopline.tools.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,16 @@ _MARKS = "osD^vPX"
 _LINES = ("-", "--", "-.", ":")
 _WIDTH_INCH = 6.4
 UNITS = {"slot_bits": "bits", "retention": "share of the facts"}
+
+
+def require_plots() -> None:
+    """Say at once what is missing, rather than when all has run.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtra("a report needs matplotlib.", hint="pip install 'hopline[experiments]'")
 
 
 def _figure(height_inch: float) -> tuple[Drawing, Axes]:

@@ -73,10 +73,12 @@ def check(specification: Specification, json_: Json = False) -> None:
 def run(specification: Specification, out: Out = None, json_: Json = False) -> None:
     """Run what is not finished, then write the report. Stop it whenever you like: the same command goes on."""
     from hopline.agent.experiments.experiment import run_experiment, write_study
+    from hopline.agent.experiments.plots import require_plots
     from hopline.agent.experiments.spec import read_experiment
     from hopline.agent.hops.journal import Journal
 
     want_json(json_)
+    require_plots()
     wanted = read_experiment(specification)
     with Journal() as journal:
         with _progress(wanted.name) as on_ended:
@@ -89,10 +91,12 @@ def run(specification: Specification, out: Out = None, json_: Json = False) -> N
 def report(specification: Specification, out: Out = None, json_: Json = False) -> None:
     """Write the report of what is finished; nothing runs."""
     from hopline.agent.experiments.experiment import stored_study, write_study
+    from hopline.agent.experiments.plots import require_plots
     from hopline.agent.experiments.spec import read_experiment
     from hopline.agent.hops.journal import Journal
 
     want_json(json_)
+    require_plots()
     wanted = read_experiment(specification)
     with Journal() as journal:
         study = stored_study(wanted, journal=journal, command=_command(specification, out))
