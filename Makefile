@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: help demo test test-all lint bench proofs docs clean
 help:
 	@echo "make demo      set up, then speech -> text -> picture -> text -> speech on a memo (MEMO=file for yours)"
-	@echo "make test      the tests, in under 15 minutes after installation"
+	@echo "make test      the tests, and the proofs in short; under 15 minutes after installation"
 	@echo "make test-all  the slow ones too"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     the figures of the README"
@@ -36,9 +36,11 @@ demo: $(VENV)/.offline
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python benchmarks/proofs.py
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest
+	$(BIN)/python benchmarks/proofs.py --full
 
 lint: $(VENV)/.dev
 	@BIN=$(BIN) scripts/lint
