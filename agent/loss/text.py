@@ -167,7 +167,7 @@ class Cosine:
 
     name = "cosine"
 
-    def __init__(self, encoder: Encoder | None, reason: str = "no encoder was given") -> None:
+    def __init__(self, encoder: Encoder | None, reason: str = "the sentence encoder is not here (hopline models pull offline)") -> None:
         self.encoder = encoder
         self.reason = reason
 

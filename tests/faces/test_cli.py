@@ -261,6 +261,22 @@ def test_interrupt_ends_at_once_with_130_and_the_run_can_be_resumed(tmp_path: Pa
 
 
 @pytest.mark.models
+def test_loss_of_a_stored_run_needs_no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chain = "text_to_image | image_captioning"
+    hopline("run", "Two red cars next to a green tree.", "--chain", chain)
+    with_models = as_json(hopline("loss", "last", "--json"))["hops"][1]
+    monkeypatch.setenv("HOPLINE_MODELS", str(tmp_path / "none"))
+    without = as_json(hopline("loss", "last", "--json"))["hops"][1]
+    assert without["kept"] == with_models["kept"] > 3
+    for here, gone in zip(with_models["scores"], without["scores"], strict=True):
+        if here["metric"] == "cosine":
+            assert here["value"] > 0.5
+            assert gone["unscored"] == "the sentence encoder is not here (hopline models pull offline)"
+        else:
+            assert here == gone
+
+
+@pytest.mark.models
 def test_replay_with_a_swap_shows_the_paired_difference(tmp_path: Path) -> None:
     memo = tmp_path / "said.txt"
     memo.write_text("Two red cars are next to a green tree.")

@@ -110,7 +110,7 @@ def test_cosine() -> None:
 @pytest.mark.parametrize(
     ("encoder", "reference", "reason"),
     [
-        (None, "a", "no encoder was given"),
+        (None, "a", "the sentence encoder is not here (hopline models pull offline)"),
         (Letters(), " ", "a text is empty"),
         (Letters(), "x", "a vector is zero"),
         (Gone(), "a", "the weights are not here. hopline models pull offline"),
