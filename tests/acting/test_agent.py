@@ -19,6 +19,7 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadInput, BadPlan, MissingBackend, NotFound, UserError
 from hopline.tools.fakes import drawn, fake_registry, spoken
 from hopline.tools.registry import installed
+from hopline.tools.spec import Tool
 
 CHAIN = "text_to_speech | speech_to_text | text_to_image | image_captioning"
 
@@ -187,8 +188,10 @@ def test_profiles(home: Path) -> None:
     (home / "profiles" / "mine.toml").write_text('name = "mine"\n[backends]\ntext_to_speech = "piper"\n')
     mine = load_profile("mine")
     assert mine.choose(installed(), "text_to_speech").id == "text_to_speech:piper"
-    with pytest.raises(MissingBackend, match="text_to_audio"):
-        mine.choose(installed(), "text_to_audio")
+    registry = installed()
+    registry.add_tool(Tool(name="text_to_smell", description="", inputs=(), outputs=()))
+    with pytest.raises(MissingBackend, match="text_to_smell"):
+        mine.choose(registry, "text_to_smell")
     (home / "profiles" / "bad.toml").write_text('name = "bad"\nspeed = 3\n')
     with pytest.raises(BadPlan, match="speed"):
         load_profile("bad")

@@ -187,9 +187,9 @@ def test_a_plan_that_does_not_check_is_wrong_use(tmp_path: Path, plan: Any, word
 
 
 def test_what_is_missing_is_exit_code_3() -> None:
-    done = hopline("run", "Make some relaxing music.", check=3)
-    assert "text_to_audio" in done.stderr
-    refused = as_json(hopline("run", "Make some relaxing music.", "--json", check=3))
+    done = hopline("run", "relaxing music", "--chain", "text_to_audio:nobody", check=3)
+    assert "text_to_audio:nobody" in done.stderr
+    refused = as_json(hopline("run", "relaxing music", "--chain", "text_to_audio:nobody", "--json", check=3))
     assert refused["error"]["reason"] == "missing_backend"
 
 

@@ -1,0 +1,1 @@
+"""Backends of `text_to_audio`."""
