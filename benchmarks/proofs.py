@@ -1,6 +1,6 @@
 """Prints what the measurement of loss must prove, bar by bar, with what was measured.
 
-Exit code 1 if a bar is missed. Without `--full` in a size that fits into CI.
+Exit code 1 if a bar is missed that is not known to be. Without `--full` in a size that fits into CI.
 """
 
 from __future__ import annotations
@@ -41,11 +41,15 @@ def main() -> None:
         if not options.json:
             print(f"{'met   ' if row.met else 'MISSED'}  {row.test}", flush=True)
             print(f"        bar {row.bar}\n        got {row.measured}", flush=True)
-    missed = [row.test for row in found if not row.met]
+            if row.known and not row.met:
+                print(f"        known: {row.known}", flush=True)
+    missed = [row.test for row in found if not row.met and not row.known]
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in found], "missed": missed}))
     else:
-        print(f"{len(found) - len(missed)} of {len(found)} bars met, {time.process_time():.0f} s of processor time")
+        print(
+            f"{sum(row.met for row in found)} of {len(found)} bars met, {time.process_time():.0f} s of processor time"
+        )
     sys.exit(1 if missed else 0)
 
 

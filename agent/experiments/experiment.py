@@ -15,7 +15,7 @@ from hopline.agent.experiments.corpus import read_corpus
 from hopline.agent.experiments.engine import Ended, Engine, LocalEngine
 from hopline.agent.experiments.grid import Grid, OnEnded, finished, make_grid, registry_with_channels, run_grid
 from hopline.agent.experiments.observing import observe
-from hopline.agent.experiments.report import Study, html, markdown
+from hopline.agent.experiments.report import Study, html, markdown, plots
 from hopline.agent.experiments.spec import Experiment
 from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.hops.journal import Journal
@@ -137,7 +137,7 @@ def stored_study(experiment: Experiment, *, journal: Journal, command: str = "")
 
 
 def write_study(study: Study, folder: Path) -> Sequence[Path]:
-    """Write `report.html`, `report.md` and `tables/`.
+    """Write `report.html`, `report.md`, `tables/` and `plots/`.
 
     Returns:
         The files, the report first.
@@ -149,7 +149,12 @@ def write_study(study: Study, folder: Path) -> Sequence[Path]:
     page, summary = folder / "report.html", folder / "report.md"
     named = tables(study.grid, study.observations, study.analysis)
     files = write_tables(folder / "tables", named)
-    page.write_text(html(study), "utf-8")
+    pictures = plots(study)
+    (folder / "plots").mkdir(exist_ok=True)
+    for name, svg in pictures.items():
+        files.append(folder / "plots" / f"{name}.svg")
+        files[-1].write_text(svg, "utf-8")
+    page.write_text(html(study, pictures), "utf-8")
     summary.write_text(markdown(study), "utf-8")
     return [page, summary, *files]
 

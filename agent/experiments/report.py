@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hopline.agent.experiments.analysis import Analysis, Figure
@@ -303,15 +303,30 @@ def _closed(study: Study) -> bool:
 # -- HTML ----------------------------------------------------------------------------------------
 
 
-def html(study: Study) -> str:
-    """The report, with its pictures and the worst trajectories' media in it."""
+def plots(study: Study) -> dict[str, str]:
+    """The report's pictures as SVG, by name; without those for which there is nothing to draw."""
+    made = {
+        "generations": generations_svg(study.grid, study.analysis),
+        "parts": parts_svg(study.grid, study.analysis),
+        "hazards": hazards_svg(study.analysis),
+    }
+    return {name: svg for name, svg in made.items() if svg is not None}
+
+
+def html(study: Study, pictures: Mapping[str, str]) -> str:
+    """The report, with its pictures and the worst trajectories' media in it.
+
+    Args:
+        study: what was found.
+        pictures: as `plots` gives them.
+    """
     experiment = study.grid.experiment
-    pictures: list[tuple[str, Callable[[], str | None], str]] = [
-        ("generations", lambda: generations_svg(study.grid, study.analysis), _curve_words(study)),
-        ("parts", lambda: parts_svg(study.grid, study.analysis), "What is left at the last generation, part by part."),
-        ("hazards", lambda: hazards_svg(study.analysis), "The share of the facts alive that each hop loses."),
-    ]
-    drawn = {name: _picture(make(), words) for name, make, words in pictures}
+    words = {
+        "generations": _curve_words(study),
+        "parts": "What is left at the last generation, part by part.",
+        "hazards": "The share of the facts alive that each hop loses.",
+    }
+    drawn = {name: _picture(pictures.get(name), told) for name, told in words.items()}
     sections = [
         ("headline", "What arrived", join_parts(_lead(study), _table(headline_rows(study)), drawn["generations"])),
         ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in notes(study)), class_="hl-list")),
@@ -427,4 +442,4 @@ def _columns(versions: Mapping[str, Mapping[str, str]]) -> list[str]:
     return list(dict.fromkeys(key for identity in versions.values() for key in identity))
 
 
-__all__ = ["Node", "Study", "html", "latex", "markdown", "shown"]
+__all__ = ["Node", "Study", "html", "latex", "markdown", "plots", "shown"]

@@ -23,6 +23,7 @@ hyphens too, `mr` and `mrs` and `dr` spelled out, white space to one space."""
 
 _ABBREVIATIONS = {"mr": "mister", "mrs": "missus", "dr": "doctor", "okay": "ok"}
 _EXTRA = "install hopline[loss]"
+NO_ENCODER = "the sentence encoder is not here (hopline models pull offline)"
 LONGEST_WORDS = 20_000
 """Texts beyond this many words are not aligned: the edit distance grows with the product of the lengths."""
 
@@ -167,7 +168,7 @@ class Cosine:
 
     name = "cosine"
 
-    def __init__(self, encoder: Encoder | None, reason: str = "the sentence encoder is not here (hopline models pull offline)") -> None:
+    def __init__(self, encoder: Encoder | None, reason: str = NO_ENCODER) -> None:
         self.encoder = encoder
         self.reason = reason
 
