@@ -39,6 +39,8 @@ test: $(VENV)/.dev
 	$(BIN)/python benchmarks/proofs.py
 
 test-all: $(VENV)/.dev
+	$(PIP) --editable '.[offline,dev,local-llm]'
+	$(BIN)/hopline models pull Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF
 	$(BIN)/python -m pytest
 	$(BIN)/python benchmarks/proofs.py --full
 

@@ -28,6 +28,7 @@ class Profile(BaseModel):
         planner: `typed`, `assisted` or `chat`.
         tools_from: Python files whose `@tool` functions are registered.
         models: models of the manifest that no backend names.
+        large_models: models that `models pull PROFILE` leaves out; they are pulled by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class Profile(BaseModel):
     planner: str = "typed"
     tools_from: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    large_models: tuple[str, ...] = ()
 
     def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
         """The backend that serves a tool: the plan's own, the profile's, or the only one there is.

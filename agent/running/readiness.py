@@ -53,7 +53,8 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
         if packages:
             commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
         if models:
-            commands.append(f"hopline models pull {profile.name}")
+            names = [profile.name if m.name not in profile.large_models else m.name for m in models]
+            commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
         yield Readiness(
             tool=tool.name,
             backend=backend.id,

@@ -153,7 +153,13 @@ def _models(names: list[str]) -> list[Model]:
     profiles = profile_names()
     for name in names:
         if name in profiles or name.endswith(".toml"):
-            found.update({m.name: m for m in models_of(installed(), load_profile(name))})
+            profile = load_profile(name)
+            for model in models_of(installed(), profile):
+                if model.name not in profile.large_models:
+                    found[model.name] = model
+                elif not model.present:
+                    size = megabytes(model.download_size)
+                    human().print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
         else:
             found[name] = find(name)
     return list(found.values())

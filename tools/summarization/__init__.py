@@ -1,0 +1,1 @@
+"""Shorter versions of texts."""
