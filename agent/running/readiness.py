@@ -28,6 +28,7 @@ class Readiness:
         missing: what is not here, a phrase each.
         commands: what brings it, in order.
         download_bytes: of the models that are missing.
+        optional: what is missing is large, and the profile does without it.
     """
 
     tool: str
@@ -36,6 +37,7 @@ class Readiness:
     missing: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     download_bytes: int = 0
+    optional: bool = False
 
 
 def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
@@ -62,6 +64,7 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
             missing=tuple(missing),
             commands=tuple(commands),
             download_bytes=sum(m.download_size for m in models),
+            optional=any(name in profile.large_models for name in backend.models),
         )
 
 

@@ -202,9 +202,11 @@ def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
         console = table_console()
         console.print(table)
         for command in dict.fromkeys(command for row in rows for command in row.commands):
-            size = sum(row.download_bytes for row in rows if command in row.commands)
+            # Tools share models: what several of them miss is downloaded once.
+            sizes = {row.missing: row.download_bytes for row in rows if command in row.commands}
+            size = sum(sizes.values())
             console.print(
-                f"to fix: {command}" + (f"   ({megabytes(size)})" if "models" in command else ""), markup=False
+                f"to get it: {command}" + (f"   ({megabytes(size)})" if "models" in command else ""), markup=False
             )
-    if any(row.commands for row in rows):
+    if any(row.commands and not row.optional for row in rows):
         raise typer.Exit(3)
