@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,15 @@ from PIL import Image, ImageDraw, ImageFont
 pytestmark = pytest.mark.models
 
 OURS = [entry for entry in entry_points(group="hopline.backends") if entry.dist and entry.dist.name == "hopline"]
+LARGE = load_profile("offline").large_models
+"""Not pulled by `make test`."""
 
 
-@pytest.mark.parametrize("entry", [pytest.param(entry.value, id=entry.name) for entry in OURS])
+def marks(entry: EntryPoint) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if set(entry.load().models) & set(LARGE) else []
+
+
+@pytest.mark.parametrize("entry", [pytest.param(entry.value, id=entry.name, marks=marks(entry)) for entry in OURS])
 def test_it_conforms(entry: str, shared: Path) -> None:
     kind: type[Backend] = next(e for e in OURS if e.value == entry).load()
     tool = next(tool for tool in STANDARD_TOOLS if tool.name == kind.tool)
