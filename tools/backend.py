@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any, ClassVar
 
 from hopline.tools.artifact import Artifact
+from hopline.tools.exchange import Exchange
 
 _DISTRIBUTIONS = {"faster_whisper": "faster-whisper", "piper": "piper-tts", "av": "av", "PIL": "pillow"}
 """Import name to distribution name, where they differ."""
@@ -81,11 +82,13 @@ class Result:
             for what the backend knows it made (the scene drawn, the text spoken): evidence of
             kind "declared". Key `flags` is a list of words a person must see (`no_speech`).
         mechanical_losses: every cut, never none by silence.
+        exchanges: with language models, in order; each becomes a model call in the journal.
     """
 
     outputs: Mapping[str, tuple[Artifact, ...]]
     details: Mapping[str, Any] = field(default_factory=dict)
     mechanical_losses: tuple[MechanicalLoss, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class Backend(ABC):

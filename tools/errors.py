@@ -24,7 +24,10 @@ Anything else that escapes is a bug.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from hopline.tools.exchange import Exchange
 
 
 class HoplineError(Exception):
@@ -33,14 +36,16 @@ class HoplineError(Exception):
     Attributes:
         reason: machine-readable word, stable across versions (`"timeout"`).
         hint: what to do next, one sentence or command; empty when there is nothing to do.
+        exchanges: with language models, made before it was raised.
     """
 
     reason: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", exchanges: Sequence[Exchange] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.exchanges = tuple(exchanges)
 
     def __str__(self) -> str:
         message = super().__str__()

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.errors import BackendFailed, BadPlan, InputRefused, MissingExtra
+from hopline.tools.exchange import Exchange
 from hopline.tools.home import limits
 from hopline.tools.models import find, path_of
 
@@ -23,23 +26,6 @@ CONTEXT_TOKENS = 8192
 """Prompt and reply together."""
 MOST_CHARACTERS = 20_000
 """Of English text, what the context holds beside the instruction and the answer."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """One completion.
-
-    Attributes:
-        text: what was written.
-        cut: it reached the token limit, so its end is missing.
-        prompt_tokens: read.
-        output_tokens: written.
-    """
-
-    text: str
-    cut: bool
-    prompt_tokens: int
-    output_tokens: int
 
 
 class LanguageModel:
@@ -84,15 +70,15 @@ class LanguageModel:
         *,
         most_tokens: int,
         schema: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> Reply:
+        purpose: str = "",
+    ) -> Exchange:
         """Answer a conversation; the same one gives the same answer (temperature 0).
 
         Args:
             messages: `role` (`system`, `user`, `assistant`) and `content` each.
-            most_tokens: of the answer.
+            most_tokens: of the answer; one that reaches it ends with the finish reason `length`.
             schema: JSON schema that the answer is made to follow.
-            seed: of the sampler, which temperature 0 does not use.
+            purpose: written down with it.
 
         Raises:
             BackendFailed: the engine refused, for instance a conversation beyond its context.
@@ -103,27 +89,39 @@ class LanguageModel:
             "messages": [dict(message) for message in messages],
             "max_tokens": most_tokens,
             "temperature": 0.0,
-            "seed": seed,
             "cache_prompt": True,
         }
         if schema is not None:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        asked = Exchange(
+            purpose=purpose,
+            identity={"model": self.model, "digest": find(self.model).digest},
+            messages=tuple(dict(message) for message in messages),
+            started_at=datetime.now(UTC).isoformat(),
+        )
+        began = time.perf_counter()
         said: list[dict[str, Any]] = []
         self._server.handle_chat_completions(request, said.append)
+        asked = replace(asked, duration_ms=round((time.perf_counter() - began) * 1000, 3))
         if not said or "choices" not in said[-1]:
             why = said[-1].get("error", {}).get("message", said[-1]) if said else "no reply"
-            raise BackendFailed(f"the language model did not answer: {why}")
+            raise _failed(asked, f"the language model did not answer: {why}")
         (choice,) = said[-1]["choices"]
         usage = said[-1].get("usage", {})
-        reason = choice.get("finish_reason")
-        if reason not in ("stop", "length"):
-            raise BackendFailed(f"the language model's answer broke off ({reason}).")
-        return Reply(
-            text=choice["message"].get("content") or "",
-            cut=reason == "length",
-            prompt_tokens=usage.get("prompt_tokens", 0),
-            output_tokens=usage.get("completion_tokens", 0),
+        answered = replace(
+            asked,
+            reply=choice["message"].get("content") or "",
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            finish_reason=choice.get("finish_reason") or "",
         )
+        if answered.finish_reason not in ("stop", "length"):
+            raise _failed(answered, f"the language model's answer broke off ({answered.finish_reason or 'no reason'}).")
+        return answered
+
+
+def _failed(exchange: Exchange, why: str) -> BackendFailed:
+    return BackendFailed(why, exchanges=[replace(exchange, error=why)])
 
 
 class TextBackend(Backend):
@@ -132,7 +130,7 @@ class TextBackend(Backend):
     Subclasses say what to ask in `instruction`. What the texts say is data: the model has no tools, and its
     answer is text.
 
-    Details: `model`, `tokens`. Losses: `truncated` where the texts were longer than it reads, or its answer
+    Losses: `truncated` where the texts were longer than it reads, or its answer
     reached its limit.
     """
 
@@ -167,17 +165,21 @@ class TextBackend(Backend):
         instruction = self.instruction(call)
         call.progress(0.1, "reading")
         losses = []
+        exchanges: list[Exchange] = []
         shown = joined[:MOST_CHARACTERS]
         while True:
             try:
-                reply = self._language_model.complete(
-                    _messages(instruction, shown), most_tokens=self.most_tokens, schema=_RESULT
+                exchanges.append(
+                    self._language_model.complete(
+                        _messages(instruction, shown), most_tokens=self.most_tokens, schema=_RESULT, purpose=self.tool
+                    )
                 )
                 break
             except BackendFailed as error:
+                exchanges.extend(error.exchanges)
                 # Scripts differ in characters a token: what is too long by tokens is cut shorter.
                 if "context" not in str(error) or len(shown) < 1000:
-                    raise
+                    raise BackendFailed(str(error), exchanges=exchanges) from None
                 shown = shown[: len(shown) // 2]
         if len(shown) < len(joined):
             losses.append(
@@ -189,18 +191,20 @@ class TextBackend(Backend):
                     unit="characters",
                 )
             )
-        if reply.cut:
+        if exchanges[-1].finish_reason == "length":
             losses.append(
                 MechanicalLoss(kind="truncated", message=f"the answer was cut at {self.most_tokens} tokens, its limit")
             )
-        written = _result_in(reply.text).strip()
+        try:
+            written = _result_in(exchanges[-1].reply or "").strip()
+        except BackendFailed as error:
+            raise BackendFailed(str(error), exchanges=exchanges) from None
         if not written:
-            raise BackendFailed("the language model gave an empty answer.")
-        tokens = {"prompt": reply.prompt_tokens, "output": reply.output_tokens}
+            raise BackendFailed("the language model gave an empty answer.", exchanges=exchanges)
         return Result(
             outputs={"text": (Artifact.from_text(written),)},
-            details={"model": MODEL, "tokens": tokens},
             mechanical_losses=tuple(losses),
+            exchanges=tuple(exchanges),
         )
 
 

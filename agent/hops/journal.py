@@ -29,6 +29,7 @@ from hopline.agent.hops import records
 from hopline.agent.hops.records import ArtifactRef, AttachmentRecord, Failure, Hop, ModelCall, Probe, RunRecord
 from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadInput, NotFound, UserError
+from hopline.tools.exchange import Exchange
 from hopline.tools.home import home
 from hopline.tools.store import Store
 
@@ -385,6 +386,29 @@ class Journal:
             cursor = self._insert("model_calls", call, id=None)
             self._use([ref for ref in (call.messages, call.reply) if ref is not None], call.run)
         return replace(call, id=int(cursor.lastrowid or 0))
+
+    def add_exchange(self, run_id: str, exchange: Exchange, hop: int | None = None) -> ModelCall:
+        """Write an exchange with a language model as a model call of a run, or of one of its hops."""
+        messages = Artifact.from_text(json.dumps(exchange.messages, ensure_ascii=False, indent=1))
+        reply = None if exchange.reply is None else Artifact.from_text(exchange.reply)
+        return self.add_model_call(
+            ModelCall(
+                id=0,
+                run=run_id,
+                hop=hop,
+                purpose=exchange.purpose,
+                identity=exchange.identity,
+                messages=self.keep(messages, run_id),
+                reply=None if reply is None else self.keep(reply, run_id),
+                input_tokens=exchange.input_tokens,
+                output_tokens=exchange.output_tokens,
+                started_at=exchange.started_at,
+                duration_ms=exchange.duration_ms,
+                finish_reason=exchange.finish_reason,
+                repair=exchange.repair,
+                error=Failure(reason="model_failed", message=exchange.error) if exchange.error else None,
+            )
+        )
 
     def model_calls(self, run_id: str) -> list[ModelCall]:
         """The exchanges with chat models of a run."""

@@ -21,6 +21,7 @@ from hopline.agent.running.workers import Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendFailed, HopCancelled, HoplineError, HopTimeout, InputRefused
+from hopline.tools.exchange import Exchange
 from hopline.tools.home import limits, setting
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
@@ -362,6 +363,7 @@ class _Execution:
         self._emit(Event(kind="hop_started", run=self.run_record, hop=hop))
         began = time.perf_counter()
         load_ms = 0.0
+        exchanges: tuple[Exchange, ...] = ()
         try:
             call = Call(
                 inputs={name: tuple(self.journal.read(ref) for ref in refs) for name, refs in inputs.items()},
@@ -372,6 +374,7 @@ class _Execution:
             result, load_ms = self.runner.perform(
                 backend, call, cancelled=self.wishes.cancelled, progress=self._progress(hop)
             )
+            exchanges = result.exchanges
             _check_outputs(tool, result)
             outputs = {
                 name: tuple(self._kept(artifact) for artifact in artifacts)
@@ -387,7 +390,10 @@ class _Execution:
         except HopCancelled as error:
             hop = replace(hop, status="cancelled", error=Failure(reason=error.reason, message=str(error)))
         except HoplineError as error:
+            exchanges = exchanges or error.exchanges
             hop = replace(hop, status="failed", error=Failure(reason=error.reason, message=str(error)))
+        for exchange in exchanges:
+            self.journal.add_exchange(self.run_record.id, exchange, hop.id)
         duration_ms = (time.perf_counter() - began) * 1000 - load_ms
         hop = replace(hop, duration_ms=round(duration_ms, 3), load_ms=round(load_ms, 3))
         self.journal.end_hop(hop)

@@ -10,6 +10,7 @@ from typing import Any
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import MechanicalLoss, Result
+from hopline.tools.exchange import exchange_from_json
 
 Named = Mapping[str, tuple[Artifact, ...]]
 
@@ -43,10 +44,15 @@ def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, tuple[Art
 
 def result_head(result: Result) -> dict[str, Any]:
     """A result without its artifacts."""
-    return {"details": dict(result.details), "mechanical_losses": [asdict(loss) for loss in result.mechanical_losses]}
+    return {
+        "details": dict(result.details),
+        "mechanical_losses": [asdict(loss) for loss in result.mechanical_losses],
+        "exchanges": [exchange.to_json() for exchange in result.exchanges],
+    }
 
 
 def result_from(head: Mapping[str, Any], outputs: Named) -> Result:
     """The inverse of `result_head`."""
     losses = tuple(MechanicalLoss(**loss) for loss in head["mechanical_losses"])
-    return Result(outputs=outputs, details=head["details"], mechanical_losses=losses)
+    exchanges = tuple(map(exchange_from_json, head["exchanges"]))
+    return Result(outputs=outputs, details=head["details"], mechanical_losses=losses, exchanges=exchanges)

@@ -80,7 +80,8 @@ def _call(
 
 
 def _failure(error: HoplineError) -> dict[str, Any]:
-    return {"say": "error", "kind": type(error).__name__, "message": str(error)}
+    exchanges = [exchange.to_json() for exchange in error.exchanges]
+    return {"say": "error", "kind": type(error).__name__, "message": str(error), "exchanges": exchanges}
 
 
 def _listen(

@@ -24,6 +24,7 @@ from hopline.agent.running import wire
 from hopline.tools import errors
 from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendCrashed, BackendFailed, HopCancelled, HoplineError, HopTimeout, ResourceExceeded
+from hopline.tools.exchange import exchange_from_json
 from hopline.tools.home import MEBIBYTE, setting
 
 QUIET = {
@@ -113,7 +114,7 @@ class Worker:
                         progress(head["fraction"], head["words"])
                     case _:
                         kind: type[HoplineError] = getattr(errors, head["kind"], BackendFailed)
-                        raise kind(head["message"])
+                        raise kind(head["message"], exchanges=tuple(map(exchange_from_json, head["exchanges"])))
             moment = time.monotonic()
             if cancelled.is_set() and told is None:
                 told = moment

@@ -313,3 +313,21 @@ def test_events_tell_the_story(runner: Runner) -> None:
     assert kinds[0] == "planned"
     assert kinds[-1] == "run_ended"
     assert {"hop_started", "hop_progress", "hop_ended"} < set(kinds)
+
+
+def test_exchanges_with_a_model_are_written_down_failed_ones_too(runner: Runner) -> None:
+    record, hops = run_plan(
+        runner, step(1, "consult", said("well?")), step(2, "consult", said("so?"), parameters={"fail": True})
+    )
+    assert [hop.status for hop in hops] == ["ok", "failed"]
+    good, bad = sorted(runner.journal.model_calls(record.id), key=lambda call: call.error is not None)
+    assert {good.hop, bad.hop} == {hop.id for hop in hops}
+    assert (good.purpose, good.identity, good.finish_reason) == ("consult", {"model": "none"}, "stop")
+    assert good.messages
+    assert '"content": "well?"' in runner.journal.read(good.messages).text
+    assert good.reply
+    assert runner.journal.read(good.reply).text == "yes"
+    assert bad.reply is None
+    assert bad.error
+    assert bad.error.message == "broke off"
+    assert runner.journal.verify(record.id) == []

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hopline.tools import Artifact, Call
 from hopline.tools.errors import BackendFailed, BadPlan, InputRefused
-from hopline.tools.gguf import MOST_CHARACTERS, LanguageModel, Reply, TextBackend
+from hopline.tools.exchange import Exchange
+from hopline.tools.gguf import MOST_CHARACTERS, LanguageModel, TextBackend
 from hopline.tools.question_answering.local import Local as QuestionAnswering
 from hopline.tools.summarization.local import Local as Summarization
 from hopline.tools.translation.local import Local as Translation
@@ -18,7 +19,7 @@ from hopline.tools.translation.local import Local as Translation
 class Scripted(LanguageModel):
     """Answers as told, and keeps what it was asked."""
 
-    def __init__(self, *replies: Reply | BackendFailed) -> None:
+    def __init__(self, *replies: Exchange | BackendFailed) -> None:
         super().__init__()
         self.replies = list(replies)
         self.asked: list[str] = []
@@ -32,8 +33,8 @@ class Scripted(LanguageModel):
         *,
         most_tokens: int,
         schema: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> Reply:
+        purpose: str = "",
+    ) -> Exchange:
         self.asked.append(messages[-1]["content"])
         assert messages[0]["role"] == "system"
         assert schema is not None
@@ -43,11 +44,12 @@ class Scripted(LanguageModel):
         return reply
 
 
-def said(text: str, *, cut: bool = False) -> Reply:
-    return Reply(text=text if cut else json.dumps({"result": text}), cut=cut, prompt_tokens=7, output_tokens=3)
+def said(text: str, *, cut: bool = False) -> Exchange:
+    reply = text if cut else json.dumps({"result": text})
+    return Exchange(purpose="", reply=reply, finish_reason="length" if cut else "stop", input_tokens=7, output_tokens=3)
 
 
-def backend(kind: type[TextBackend], *replies: Reply | BackendFailed) -> tuple[TextBackend, Scripted]:
+def backend(kind: type[TextBackend], *replies: Exchange | BackendFailed) -> tuple[TextBackend, Scripted]:
     made, model = kind(), Scripted(*replies)
     made._language_model = model
     return made, model
@@ -77,7 +79,7 @@ def test_what_is_asked(kind: type[TextBackend], asked: Call, words: str) -> None
     assert words in model.asked[0]
     assert model.asked[0].endswith("</text>")
     assert result.outputs["text"][0].text == "done"
-    assert result.details["tokens"] == {"prompt": 7, "output": 3}
+    assert [(e.input_tokens, e.output_tokens) for e in result.exchanges] == [(7, 3)]
     assert result.mechanical_losses == ()
 
 
@@ -105,9 +107,10 @@ def test_a_cut_answer_is_kept_and_told() -> None:
 
 @pytest.mark.parametrize("reply", ['{"other": 1}', "plain words", ""])
 def test_an_answer_of_another_form_is_an_error(reply: str) -> None:
-    made, _ = backend(Summarization, Reply(text=reply, cut=False, prompt_tokens=1, output_tokens=1))
-    with pytest.raises(BackendFailed, match="not of the form"):
+    made, _ = backend(Summarization, Exchange(purpose="", reply=reply, finish_reason="stop"))
+    with pytest.raises(BackendFailed, match="not of the form") as raised:
         made.call(call("One."))
+    assert [exchange.reply for exchange in raised.value.exchanges] == [reply]
 
 
 def test_empty_answers_and_texts_are_refused() -> None:

@@ -6,11 +6,13 @@ import ctypes
 import hashlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Result
 from hopline.tools.errors import BackendFailed, BadPlan, InputRefused, ResourceExceeded
+from hopline.tools.exchange import Exchange
 from hopline.tools.home import MEBIBYTE
 from hopline.tools.spec import Tool, ports
 
@@ -43,6 +45,7 @@ FAKE_TOOLS: tuple[Tool, ...] = (
     _tool("split", "One text for each line.", "text*"),
     _tool("join", "The texts as lines of one.", inputs="text*"),
     _tool("relay", "Gives the text on through no_op."),
+    _tool("consult", "Gives the text on, after an exchange with an invented language model.", fail=False),
 )
 
 
@@ -223,6 +226,20 @@ class Relay(Backend):
         return Result(outputs={"text": made.outputs["text"]}, details={"relayed": True})
 
 
+class Consult(Backend):
+    """`consult:fake`: in a worker; reports one exchange whether it fails or not."""
+
+    tool = "consult"
+    name = "fake"
+
+    def call(self, call: Call) -> Result:
+        asked = ({"role": "user", "content": call.one("text").text},)
+        exchange = Exchange(purpose=self.tool, identity={"model": "none"}, messages=asked, finish_reason="stop")
+        if call.parameters.get("fail", False):
+            raise BackendFailed("it broke off.", exchanges=[replace(exchange, error="broke off")])
+        return Result(outputs={"text": (call.one("text"),)}, exchanges=(replace(exchange, reply="yes"),))
+
+
 MISBEHAVING: tuple[type[Backend], ...] = (
     NoOp,
     NoOpInWorker,
@@ -236,4 +253,5 @@ MISBEHAVING: tuple[type[Backend], ...] = (
     Split,
     Join,
     Relay,
+    Consult,
 )
