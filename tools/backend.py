@@ -91,6 +91,21 @@ class Result:
     exchanges: tuple[Exchange, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """Something outside this process that a backend needs and does not find.
+
+    Attributes:
+        what: a phrase for people.
+        command: what brings it.
+        download_bytes: how much the command downloads, 0 where nothing or unknown.
+    """
+
+    what: str
+    command: str
+    download_bytes: int = 0
+
+
 class Backend(ABC):
     """One way to do one tool's work.
 
@@ -118,7 +133,7 @@ class Backend(ABC):
     code_version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
-    remote: ClassVar[bool] = False
+    remote: bool = False
     heavy: ClassVar[bool] = True
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -149,12 +164,17 @@ class Backend(ABC):
                 found[f"model {model}"] = manifest()[model].digest
         return found
 
+    def missing(self) -> tuple[Missing, ...]:
+        """What has to be started or fetched beside `packages` and `models`; must be cheap, and raises nothing."""
+        return ()
+
     def load(self) -> None:
         """Bring packages and weights into memory; called once, timed apart.
 
         Raises:
             MissingExtra: a package is not installed.
             MissingModel: the weights are not on this machine.
+            MissingServer: a server that it asks does not answer.
         """
 
     @abstractmethod

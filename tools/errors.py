@@ -8,6 +8,7 @@
     ├── Unavailable          something must be installed or started: exit code 3
     │   ├── MissingExtra     a Python package; names the extra
     │   ├── MissingModel     weights; names the command and its size
+    │   ├── MissingServer    a server that has to be started; names the command
     │   ├── MissingBackend   a declared tool without a backend
     │   └── NoPlan           no tool leads from what is there to what is asked
     ├── HopError             one call of one tool: the hop is recorded as failed, exit code 1
@@ -16,7 +17,9 @@
     │   ├── HopTimeout       the time limit of the hop
     │   ├── HopCancelled     somebody asked it to stop
     │   ├── BackendCrashed   the worker process died
-    │   └── BackendFailed    the library underneath raised
+    │   ├── BackendFailed    the library underneath raised
+    │   ├── CutReply         a model's reply ended without a finish reason
+    │   └── BadReply         a model answered, but not in the form that was asked
     └── StoreCorrupt         the journal or store does not match its own hashes
 
 Anything else that escapes is a bug.
@@ -96,6 +99,12 @@ class MissingModel(Unavailable):
     reason = "missing_model"
 
 
+class MissingServer(Unavailable):
+    """A server does not answer; the hint is the command that starts it."""
+
+    reason = "missing_server"
+
+
 class MissingBackend(Unavailable):
     """The tool is declared, but no backend here serves it."""
 
@@ -148,6 +157,18 @@ class BackendFailed(HopError):
     """The library underneath raised; its message is kept, its traceback only in the log."""
 
     reason = "backend_failed"
+
+
+class CutReply(HopError):
+    """A model's reply ended without a finish reason: nobody knows what is missing."""
+
+    reason = "cut_reply"
+
+
+class BadReply(HopError):
+    """A model answered, but not in the form that was asked; asking again with the problem told may help."""
+
+    reason = "bad_reply"
 
 
 class StoreCorrupt(HoplineError):

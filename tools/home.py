@@ -44,6 +44,8 @@ class Limits(BaseSettings):
     max_mapped_width: int = Field(default=64, gt=0, description="items over which one step is mapped")
     hop_timeout_s: float = Field(default=600, gt=0, description="wall clock of one hop, loading included")
     hop_memory_mib: float = Field(default=6144, gt=0, description="resident memory of one worker, MiB")
+    chat_timeout_s: float = Field(default=300, gt=0, description="wall clock of one reply of a chat model, seconds")
+    chat_num_ctx: int = Field(default=8192, ge=512, description="context of a chat model on Ollama, tokens")
     max_workers: int = Field(default=2, gt=0, description="hops that run side by side")
     disk_quota_mib: float = Field(default=20_480, gt=0, description="size of the artifact store, MiB")
     threads: int = Field(default=max(1, min(4, os.cpu_count() or 1)), gt=0, description="threads of one backend")

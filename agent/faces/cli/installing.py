@@ -206,7 +206,8 @@ def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
             sizes = {row.missing: row.download_bytes for row in rows if command in row.commands}
             size = sum(sizes.values())
             console.print(
-                f"to get it: {command}" + (f"   ({megabytes(size)})" if "models" in command else ""), markup=False
+                f"to get it: {command}" + (f"   ({megabytes(size)})" if size and " pull " in command else ""),
+                markup=False,
             )
     if any(row.commands and not row.optional for row in rows):
         raise typer.Exit(3)
