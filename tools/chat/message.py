@@ -1,0 +1,92 @@
+"""What is said to a chat model."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hopline.tools.artifact import IMAGE, Artifact
+from hopline.tools.errors import InputRefused
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+Role = Literal["system", "user", "assistant"]
+
+TOKENS_A_MESSAGE = 16
+"""Of the chat template, at most, by the templates of Llama 3, Qwen 2.5 and Mistral."""
+_TOKENS_A_PICTURE = 3200
+"""1568 x 1568 pixels in patches of 28 x 28 (Qwen2.5-VL, the hungriest of the common ones)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn.
+
+    Attributes:
+        role: who speaks.
+        text: what is said.
+        images: pictures shown with it, PNG or JPEG.
+    """
+
+    role: Role
+    text: str
+    images: tuple[Artifact, ...] = ()
+
+    def record(self, *, with_images: bool = False) -> dict[str, Any]:
+        """Plain data for the journal; pictures by their ids, and by their bytes (base64) only when told."""
+        row: dict[str, Any] = {"role": self.role, "content": self.text}
+        if self.images:
+            row["images"] = [_picture(image, with_images) for image in self.images]
+        return row
+
+
+def for_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    """The messages as LangChain wants them.
+
+    Raises:
+        InputRefused: a picture is not one.
+    """
+    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+    kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+    made: list[BaseMessage] = []
+    for message in messages:
+        if not message.images:
+            made.append(kinds[message.role](message.text))
+            continue
+        blocks: list[str | dict[str, Any]] = [{"type": "text", "text": message.text}]
+        for image in message.images:
+            if image.modality != IMAGE:
+                raise InputRefused(f"a chat model is shown pictures, not {image.modality}.")
+            # Bytes, never an address: what is behind one is fetched by us or not at all.
+            data = base64.b64encode(image.data).decode()
+            blocks.append({"type": "image", "base64": data, "mime_type": image.media_type})
+        made.append(kinds[message.role](blocks))
+    return made
+
+
+def most_tokens_of(messages: Sequence[Message], *beside: Mapping[str, Any] | None) -> int:
+    """Tokens that messages may take, on the safe side: a token for three bytes of UTF-8.
+
+    English takes about one for four, Chinese or Japanese about one for three (one character).
+
+    Args:
+        messages: with their pictures.
+        *beside: schemas and tools that are sent with them.
+    """
+    spoken = sum(len(message.text.encode()) for message in messages) + sum(len(str(b)) for b in beside if b)
+    pictures = sum(len(message.images) for message in messages)
+    return spoken // 3 + len(messages) * TOKENS_A_MESSAGE + pictures * _TOKENS_A_PICTURE
+
+
+def least_tokens_of(messages: Sequence[Message]) -> int:
+    """Tokens that the texts take at the very least: one for ten bytes."""
+    return sum(len(message.text.encode()) for message in messages) // 10
+
+
+def _picture(image: Artifact, with_images: bool) -> dict[str, str]:
+    row = {"id": image.id, "media_type": image.media_type}
+    return {**row, "base64": base64.b64encode(image.data).decode()} if with_images else row
