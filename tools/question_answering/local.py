@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hopline.tools.backend import Call
 from hopline.tools.gguf import TextBackend
+from hopline.tools.texts import answer
 
 
 class Local(TextBackend):
@@ -12,5 +13,4 @@ class Local(TextBackend):
     tool = "question_answering"
 
     def instruction(self, call: Call) -> str:
-        question = call.one("question").text
-        return f"Answer this question from the text alone; if the text does not answer it, say so. Question: {question}"
+        return answer(call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hopline.tools.backend import Call
 from hopline.tools.gguf import TextBackend
+from hopline.tools.texts import summarise
 
 
 class Local(TextBackend):
@@ -12,8 +13,4 @@ class Local(TextBackend):
     tool = "summarization"
 
     def instruction(self, call: Call) -> str:
-        language = call.parameters.get("language", "")
-        told = f" Write in {language}." if language else ""
-        if len(call.inputs["text"]) > 1:
-            return f"Summarise these texts together in one or two short sentences. Keep names and numbers.{told}"
-        return f"Summarise this text in one or two short sentences. Keep names and numbers.{told}"
+        return summarise(call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hopline.tools.backend import Call
 from hopline.tools.gguf import TextBackend
+from hopline.tools.texts import translate
 
 
 class Local(TextBackend):
@@ -13,5 +14,4 @@ class Local(TextBackend):
     most_tokens = 1500
 
     def instruction(self, call: Call) -> str:
-        language = call.parameters.get("language") or "English"
-        return f"Translate this text into {language}. Keep names and numbers as they are."
+        return translate(call)
