@@ -76,6 +76,10 @@ def _read(
         for text in texts[:1]:
             journal.store.put(text)
             probe = replace(probe, reading=ref_of(text), details=result.details)
+        exchanges = result.exchanges
     except HoplineError as error:
+        exchanges = error.exchanges
         probe = replace(probe, error=Failure(reason=error.reason, message=str(error)))
+    for exchange in exchanges:
+        journal.add_exchange(run.id, exchange)
     return replace(probe, duration_ms=round((time.perf_counter() - began) * 1000, 3))

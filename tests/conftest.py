@@ -17,7 +17,12 @@ SHARED = Path(os.environ.get("HOPLINE_SHARED", ROOT.parent / "shared"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and say so, what reads the team's real recordings where they are not."""
+    """Leave out, and say so, what reads the team's real recordings where they are not, and what asks a real Ollama."""
+    if not os.environ.get("HOPLINE_TEST_OLLAMA"):
+        asking = [item for item in items if item.get_closest_marker("ollama")]
+        if asking:
+            config.hook.pytest_deselected(items=asking)
+            items[:] = [item for item in items if item not in asking]
     if SHARED.is_dir():
         return
     left_out = [item for item in items if "shared" in getattr(item, "fixturenames", ())]

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hopline.tools.fakes.ollama import Line, OllamaServer, words
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-def printed(folder: Path, name: str, *arguments: str) -> str:
+def printed(folder: Path, name: str, *arguments: str, **environment: str) -> str:
     """What an example prints when run from a folder."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments], cwd=folder, capture_output=True, text=True, timeout=240
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -41,6 +50,32 @@ def test_telephone(tmp_path: Path) -> None:
     assert len(generations) == 1
     # Two wrong slots of three messages would already leave fewer.
     assert float(generations[0].split()[2].removesuffix(":")) > 12
+
+
+def seen(request: Mapping[str, Any]) -> Sequence[Line]:
+    """What a vision model might say to each of the four requests."""
+    asked = request["messages"][-1]["content"]
+    assert len(request["messages"][-1]["images"]) == 1
+    if "Markdown" in asked:
+        return words("```markdown\nShopping\n- two red apples\n", "- one green pear\nTotal: 4 pieces\n```")
+    if "funny" in asked:
+        return words("A ball does not run, it rolls.")
+    return [0.15, *words("A red", done_reason=None), 0.15, *words(" ball."), 0.15]
+
+
+def test_llama_vision(tmp_path: Path) -> None:
+    with OllamaServer(script=seen) as server:
+        out = printed(tmp_path, "llama_vision.py", OLLAMA_HOST=server.host)
+    described, streamed, explained, transcribed = out.split("== ")[1:]
+    assert described.startswith("describe\nA red ball.\n  by image_captioning:ollama:llama3.2-vision ")
+    assert "Q4_K_M: 500 tokens in, 1 out\n  wer " in described
+    assert streamed == "stream a caption\nA red ball.\n"
+    assert "A ball does not run, it rolls." in explained
+    assert "no scores: no reference" in explained
+    assert "transcribe a screenshot\nShopping\n- two red apples\n- one green pear\nTotal: 4 pieces\n" in transcribed
+    assert "wer 0.10" in transcribed, "one word of ten is wrong"
+    assert (tmp_path / "llama-vision" / "screenshot.html").stat().st_size > 10_000
+    assert (tmp_path / "llama-vision" / "01-text.md").read_text("utf-8").startswith("Shopping\n")
 
 
 def test_every_example_is_run() -> None:

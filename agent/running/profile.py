@@ -46,7 +46,7 @@ class Profile(BaseModel):
     large_models: tuple[str, ...] = ()
 
     def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
-        """The backend that serves a tool: the plan's own, the profile's, or the only one there is.
+        """The backend that serves a tool: the plan's own, the profile's, or the first that needs no server.
 
         Raises:
             NotFound: no such tool.
@@ -55,7 +55,8 @@ class Profile(BaseModel):
                 where the profile does not allow it.
         """
         declared = registry.tool(tool)
-        wanted = backend_id or self.backends.get(tool) or next((b.name for b in registry.backends(tool)), "")
+        there = sorted(registry.backends(tool), key=lambda backend: backend.asks_server)
+        wanted = backend_id or self.backends.get(tool) or next((backend.name for backend in there), "")
         if not wanted:
             raise MissingBackend(
                 f"{declared.name} is declared, but the profile {self.name!r} has no backend for it.",

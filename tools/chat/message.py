@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +18,10 @@ Role = Literal["system", "user", "assistant"]
 
 TOKENS_A_MESSAGE = 16
 """Of the chat template, at most, by the templates of Llama 3, Qwen 2.5 and Mistral."""
+PIXELS_A_TOKEN = 28 * 28
+"""Of a picture, by Qwen2.5-VL, the hungriest of the common models; others take less."""
 _TOKENS_A_PICTURE = 3200
-"""1568 x 1568 pixels in patches of 28 x 28 (Qwen2.5-VL, the hungriest of the common ones)."""
+"""Where its size is not seen at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +81,20 @@ def most_tokens_of(messages: Sequence[Message], *beside: Mapping[str, Any] | Non
         *beside: schemas and tools that are sent with them.
     """
     spoken = sum(len(message.text.encode()) for message in messages) + sum(len(str(b)) for b in beside if b)
-    pictures = sum(len(message.images) for message in messages)
-    return spoken // 3 + len(messages) * TOKENS_A_MESSAGE + pictures * _TOKENS_A_PICTURE
+    pictures = sum(_tokens_of(image) for message in messages for image in message.images)
+    return spoken // 3 + len(messages) * TOKENS_A_MESSAGE + pictures
 
 
 def least_tokens_of(messages: Sequence[Message]) -> int:
     """Tokens that the texts take at the very least: one for ten bytes."""
     return sum(len(message.text.encode()) for message in messages) // 10
+
+
+def _tokens_of(image: Artifact) -> int:
+    if not image.data.startswith(b"\x89PNG") or len(image.data) < 24:
+        return _TOKENS_A_PICTURE
+    width, height = struct.unpack(">II", image.data[16:24])
+    return int(width * height // PIXELS_A_TOKEN) + 1
 
 
 def _picture(image: Artifact, with_images: bool) -> dict[str, str]:

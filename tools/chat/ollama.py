@@ -155,9 +155,15 @@ def identity_of(tag: Tag, version: str) -> dict[str, str]:
     }
 
 
-def note_digest(server: Server, tag: Tag) -> str:
-    """Keep what a tag stands for; gives the digest it had before, where that was another."""
-    key = f"{server.url} {tag.name}"
+def note_digest(server: Server, tag: Tag, reader: str = "") -> str:
+    """Keep what a tag stands for; gives the digest it had before, where that was another.
+
+    Args:
+        server: where the tag is.
+        tag: as it is now.
+        reader: who is told; each is told of a change once.
+    """
+    key = f"{server.url} {tag.name} {reader}".strip()
     before = recall("digests", key)
     if before != tag.digest:
         keep("digests", key, tag.digest)

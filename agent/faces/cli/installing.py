@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hopline.tools.models import Model
     from hopline.tools.registry import Registry
 
+_OLLAMA = "ollama:"
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -104,20 +106,25 @@ def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Profiles or models; offline by default.")] = None,
     json_: Json = False,
 ) -> None:
-    """Download models, check every digest, unpack; nothing is installed."""
+    """Download models, check every digest, unpack; nothing is installed. `ollama:NAME` is fetched by Ollama."""
+    from hopline.tools.chat.pulling import pull_by_ollama
     from hopline.tools.models import pull as pull_model
 
     want_json(json_)
     console = human()
-    wanted = _models(names or ["offline"])
+    by_ollama = _by_ollama(names or ["offline"])
+    wanted = _models([name for name in names or ["offline"] if not name.startswith(_OLLAMA)])
     missing = [m for m in wanted if not m.present]
     if missing:
         total = megabytes(sum(m.download_size for m in missing))
         console.print(f"{len(missing)} models to download, {total} in all")
     for model in wanted:
         pull_model(model, lambda line: console.print(f"  {line}", style="dim", markup=False))
+    for name in by_ollama:
+        pull_by_ollama(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
     if json_:
-        say_json({"format": "hopline.pulled/1", "models": [m.name for m in wanted]})
+        pulled = [*(m.name for m in wanted), *(f"{_OLLAMA}{name}" for name in by_ollama)]
+        say_json({"format": "hopline.pulled/1", "models": pulled})
 
 
 def verify(json_: Json = False) -> None:
@@ -141,6 +148,22 @@ def verify(json_: Json = False) -> None:
         human().print("every model is what the manifest says", style="green")
     if problems:
         raise typer.Exit(1)
+
+
+def _by_ollama(names: list[str]) -> list[str]:
+    """Models of Ollama among names, and those that named profiles use."""
+    from hopline.agent.running.profile import load_profile, profile_names
+
+    found: list[str] = []
+    profiles = profile_names()
+    for name in names:
+        if name.startswith(_OLLAMA):
+            found.append(name.removeprefix(_OLLAMA))
+        elif name in profiles or name.endswith(".toml"):
+            profile = load_profile(name)
+            written = [f":{profile.chat}", f":{profile.sees}", *profile.backends.values()]
+            found += [model for one in written if (model := one.partition(f":{_OLLAMA}")[2])]
+    return list(dict.fromkeys(found))
 
 
 def _models(names: list[str]) -> list[Model]:
