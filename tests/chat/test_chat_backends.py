@@ -14,6 +14,7 @@ import pytest
 from hopline.agent import Agent
 from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Backend, Call
+from hopline.tools import Image as ImageArtifact
 from hopline.tools.chat.backend import ChatBackend
 from hopline.tools.chat.texts import QuestionAnswering, Summarization, Translation
 from hopline.tools.chat.vision import Answering, Captioning, Ocr
@@ -283,3 +284,20 @@ def test_a_cut_reply_is_a_failed_hop_with_its_exchange(ollama: OllamaServer) -> 
     assert hop.error.reason == "cut_reply"
     assert made.error is not None
     assert made.hop == hop.id
+
+
+def paint(text: str) -> ImageArtifact:
+    """Paints what a text says."""
+    return picture()
+
+
+def test_a_reading_for_measurement_is_a_model_call_too(ollama: OllamaServer) -> None:
+    ollama.script = lambda _: words("Two red cats.")
+    profile = Profile(name="mine", backends={"image_captioning": "image_captioning:ollama"})
+    with Agent.from_profile(profile, tools=[paint]) as hopline:
+        run = hopline.run("Two red cats.", chain="paint")
+        run.loss()
+        (probe,), (made,) = run.probes, run.model_calls
+    assert probe.reader == "image_captioning:ollama"
+    assert probe.identity["digest"] == digest("one")
+    assert (made.hop, made.purpose, made.finish_reason) == (None, "image_captioning", "stop")
