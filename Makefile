@@ -4,11 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MEMO ?= examples/memo.m4a
+LLM ?= 1
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help demo test test-all lint bench proofs docs clean
 help:
-	@echo "make demo      set up, then speech -> text -> picture -> text -> speech on a memo (MEMO=file for yours)"
+	@echo "make demo      set up, then speech -> text -> picture -> text -> speech on a memo (MEMO=file for yours,"
+	@echo "               LLM=0 without the local language model of 1.1 GB)"
 	@echo "make test      the tests, and the proofs in short; under 15 minutes after installation"
 	@echo "make test-all  the slow ones too"
 	@echo "make lint      ruff and mypy"
@@ -31,16 +33,17 @@ $(VENV)/.dev: $(VENV)/.offline
 	@scripts/browser
 	@touch $@
 
+# LLM=0 leaves out the local language model (1.1 GB): then the typed planner alone picks the tools.
 demo: $(VENV)/.offline
-	@BIN=$(BIN) MEMO=$(MEMO) scripts/demo
+	@BIN=$(BIN) PIP="$(PIP)" LLM=$(LLM) scripts/local-model
+	@BIN=$(BIN) MEMO=$(MEMO) LLM=$(LLM) scripts/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python benchmarks/proofs.py
 
 test-all: $(VENV)/.dev
-	$(PIP) --editable '.[offline,dev,local-llm]'
-	$(BIN)/hopline models pull Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF
+	@BIN=$(BIN) PIP="$(PIP)" LLM=require scripts/local-model
 	$(BIN)/python -m pytest
 	$(BIN)/python benchmarks/proofs.py --full
 

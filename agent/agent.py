@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
@@ -18,11 +20,13 @@ from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.run import Run
 from hopline.agent.running.events import OnEvent, nobody
+from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.agent.running.runner import Runner, Wishes
 from hopline.agent.running.workers import Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
+from hopline.tools.exchange import Exchange
 from hopline.tools.registry import Registry, installed
 
 Attachable = Attachment | str | Path | Artifact
@@ -73,6 +77,7 @@ class Agent:
         self.profile = profile
         self.journal = journal
         self._workers = workers or Workers()
+        self._local_model = LocalModel(self._workers)
         self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
 
     @classmethod
@@ -116,19 +121,28 @@ class Agent:
         Args:
             request: plain words.
             attachments: type by handle, `{"audio1": "audio"}`.
-            planner: `typed`; the profile's by default.
+            planner: `typed` or `assisted`; by default `HOPLINE_PLANNER`, the profile's, or `assisted`
+                where the local language model is present, else `typed`.
             route: `cheapest`, `fastest` or `most-faithful` where several paths fit.
 
         Raises:
             NoPlan: no chain of tools leads from what is there to what is asked.
             UserError: there is no such planner.
         """
-        from hopline.agent.planning.typed import plan as plan_typed
+        return self._plan(request, attachments or {}, planner, [])
 
-        chosen = planner or self.profile.planner
-        if chosen != "typed":
-            raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed.")
-        return self._checked(plan_typed(request, self.registry, attachments or {}), attachments or {})
+    def _plan(self, request: str, attachments: Mapping[str, str], planner: str, exchanges: list[Exchange]) -> Plan:
+        """A checked plan; what is asked of a language model for it goes into `exchanges`."""
+        from hopline.agent.planning import assisted, typed
+
+        chosen = planner or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
+        chosen = chosen or ("assisted" if self._local_model.present else "typed")
+        if chosen == "typed":
+            return self._checked(typed.plan(request, self.registry, attachments), attachments)
+        if chosen == "assisted":
+            ask = partial(self._local_model.ask, purpose="plan", kept=exchanges)
+            return self._checked(assisted.plan(request, self.registry, attachments, ask), attachments)
+        raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed or assisted.")
 
     def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
         return plan.model_copy(update={"problems": tuple(check(plan, self.registry, attachments))})
@@ -173,8 +187,9 @@ class Agent:
         types = {o.handle: o.artifact.modality for o in opened}
         known = types | (earlier.types() if conversation else {})
         made: Plan | HoplineError
+        exchanges: list[Exchange] = []
         try:
-            made = self._wanted(request, types, known, options)
+            made = self._wanted(request, types, known, options, exchanges)
             self._refuse_errors(made)
             self.runner.backends(made)
         except Unavailable as error:
@@ -192,18 +207,27 @@ class Agent:
             },
             attachments=[(o.handle, o.name, o.artifact, o.reference) for o in opened],
         )
+        for exchange in exchanges:
+            self.journal.add_exchange(record.id, exchange)
         run = Run(self, record.id)
         run.out = options.get("out")
         on_event = options.get("on_event", nobody)
         return run, Wishes(use_cache=use_cache, handles=earlier, on_event=on_event, cancelled=run.cancelled), made
 
-    def _wanted(self, request: str, types: Mapping[str, str], known: Mapping[str, str], options: RunOptions) -> Plan:
+    def _wanted(
+        self,
+        request: str,
+        types: Mapping[str, str],
+        known: Mapping[str, str],
+        options: RunOptions,
+        exchanges: list[Exchange],
+    ) -> Plan:
         saved, chain = options.get("plan"), options.get("chain", "")
         if saved is not None:
             return self._checked(saved if isinstance(saved, Plan) else plan_from_json(saved), known)
         if chain:
             return self._checked(chain_plan(chain, self.registry, types, request), known)
-        return self.plan(request, known, planner=options.get("planner", ""), route=options.get("route", ""))
+        return self._plan(request, known, options.get("planner", ""), exchanges)
 
     def _refuse_errors(self, plan: Plan) -> None:
         if plan.errors:

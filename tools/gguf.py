@@ -50,8 +50,9 @@ class LanguageModel:
             ) from None
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path_of(self.model) / find(self.model).files[0].name)
-        parameters.n_ctx = CONTEXT_TOKENS
-        parameters.n_parallel = 1
+        parameters.n_ctx = 2 * CONTEXT_TOKENS
+        parameters.n_parallel = 2
+        parameters.cache_ram_mib = 0
         parameters.cpuparams.n_threads = limits().threads
         parameters.cpuparams_batch.n_threads = limits().threads
         parameters.verbosity = 0
@@ -122,6 +123,31 @@ class LanguageModel:
 
 def _failed(exchange: Exchange, why: str) -> BackendFailed:
     return BackendFailed(why, exchanges=[replace(exchange, error=why)])
+
+
+class Completion(Backend):
+    """`completion:local`: one exchange with the model, for planners; no tool that a plan can name.
+
+    The text is a JSON list of messages. Parameters: `most_tokens`, `schema`, `purpose`, as in
+    `LanguageModel.complete`.
+    """
+
+    tool = "completion"
+    name = "local"
+    extra = "local-llm"
+    packages = ("xllamacpp",)
+    models = (MODEL,)
+
+    def __init__(self, model: str = "") -> None:
+        super().__init__(model)
+        self._language_model = LanguageModel()
+
+    def load(self) -> None:
+        self._language_model.load()
+
+    def call(self, call: Call) -> Result:
+        exchange = self._language_model.complete(json.loads(call.one("messages").text), **call.parameters)
+        return Result(outputs={"text": (Artifact.from_text(exchange.reply or ""),)}, exchanges=(exchange,))
 
 
 class TextBackend(Backend):

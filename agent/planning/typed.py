@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import permutations
+from typing import Any
 
 from hopline.agent.planning.binding import Binder, Draft, Value
 from hopline.agent.planning.check import check
+from hopline.agent.planning.choosing import Judgement
 from hopline.agent.planning.clauses import NOUNS, Clause, Parsed, parse
 from hopline.agent.planning.matching import Match, matcher
 from hopline.agent.planning.plan import FromAttachment, Plan
@@ -28,6 +31,9 @@ SECOND = 0.52
 
 PLAIN = 0.58
 """Nearness from which words say plainly what a tool says of itself."""
+
+NAMED, UNNAMED = 0.2, 0.1
+"""What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
 _BEAM = 16
 _CANDIDATES = 5
@@ -54,13 +60,52 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
     Raises:
         NoPlan: an input of the best plan has no producer; names the missing conversion.
     """
-    parsed = parse(request)
-    tools = {tool.name: tool for tool in registry}
-    match = matcher(tuple((tool.name, tool.description) for tool in registry))
-    found = _adjusted(match.matches(parsed.clauses, request), parsed, tools)
-    given = _values(parsed, attachments)
+    return search(Reading(request, registry, attachments), "typed")
+
+
+class Reading:
+    """A request read against a registry: what both this planner and the assisted one search with.
+
+    Args:
+        request, registry, attachments: see `plan`.
+
+    Attributes:
+        parsed: clauses and literals.
+        matches: of clauses and tools, best first, before types have their say.
+        small_talk: the request is nearer to a greeting than to anything a tool does.
+    """
+
+    def __init__(self, request: str, registry: Registry, attachments: Mapping[str, str]) -> None:
+        self.request, self.registry, self.attachments = request, registry, attachments
+        self.parsed = parse(request)
+        self.tools = {tool.name: tool for tool in registry}
+        self._matcher = matcher(tuple((tool.name, tool.description) for tool in registry))
+        self.uses_encoder = self._matcher.uses_encoder
+        self.matches = self._matcher.matches(self.parsed.clauses, request)
+        self.given = _values(self.parsed, attachments)
+
+    @cached_property
+    def small_talk(self) -> bool:
+        return not self.given and self._matcher.small_talk(self.request)
+
+
+def search(reading: Reading, planner: str, judged: Judgement = ()) -> Plan:
+    """The best checked plan of a request that was read.
+
+    Args:
+        reading: of the request.
+        planner: who the plan says decided.
+        judged: tools that a judge would use, an answer each; none where nobody was asked.
+
+    Raises:
+        NoPlan: see `plan`.
+    """
+    parsed, tools, given = reading.parsed, reading.tools, reading.given
+    found = _adjusted(reading.matches, parsed, tools)
+    if judged:
+        found = _judged(found, judged)
     drafts = _search(parsed, tools, found, given, ASKED)
-    if not drafts[0].steps and found and (given or not match.small_talk(request)):
+    if not drafts[0].steps and found and not reading.small_talk:
         surest = max((m.score for m in found if m.score < ASKED), default=0.0)
         drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.05], given, -1.0)
         drafts = [d for d in drafts if d.steps] or drafts
@@ -68,7 +113,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
     if best.missing:
         raise NoPlan(f"{best.missing[0]}.", hint="Attach it, or add a tool that does; see: hopline tools")
     steps = best.steps
-    why = {
+    why: dict[str, Any] = {
         "clauses": [clause.text for clause in parsed.clauses],
         "matches": [
             {"clause": m.clause, "tool": m.tool, "words": m.words, "score": round(m.score, 3)}
@@ -76,16 +121,34 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
             if m.score >= ASKED
         ],
         "bridging": list(best.bridging),
-        "encoder": match.uses_encoder,
+        "encoder": reading.uses_encoder,
     }
+    if judged:
+        why["judged"] = [list(names) for names in judged]
     other = next((d for d in drafts[1:] if [s.tool for s in d.steps] != [s.tool for s in steps]), None)
     if other is not None:
         why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
-    made = Plan(planner="typed", steps=steps, why=why)
-    handles = dict(attachments) | {
+    made = Plan(planner=planner, steps=steps, why=why)
+    handles = dict(reading.attachments) | {
         source.attachment: v.type for v in given for source in v.sources if isinstance(source, FromAttachment)
     }
-    return made.model_copy(update={"problems": check(made, registry, handles)})
+    return made.model_copy(update={"problems": check(made, reading.registry, handles)})
+
+
+def _judged(matches: Sequence[Match], judged: Judgement) -> list[Match]:
+    """Matches with a judge's word added: for a tool it named, where that fits best; against one it did not."""
+    best: dict[str, float] = {}
+    for m in matches:
+        best[m.tool] = max(best.get(m.tool, m.score), m.score)
+    weighed = []
+    for m in matches:
+        share = sum(m.tool in names for names in judged) / len(judged)
+        gain = NAMED * share if m.score == best[m.tool] else 0.0
+        lost = UNNAMED * (1 - share)
+        # What nobody named may not slip in by its own words either.
+        nearness = m.nearness if share else m.nearness - UNNAMED
+        weighed.append(replace(m, score=m.score + gain - lost, nearness=nearness))
+    return sorted(weighed, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
 
 def _values(parsed: Parsed, attachments: Mapping[str, str]) -> tuple[Value, ...]:

@@ -25,7 +25,7 @@ class Profile(BaseModel):
         readers: by modality, the backends that read nodes for measurement, in order.
         chat: model that plans and serves the text tools; empty for none.
         sees: chat model that takes pictures; empty for none.
-        planner: `typed`, `assisted` or `chat`.
+        planner: `typed`, `assisted` or `chat`; empty for `assisted` where the local model is present, else `typed`.
         tools_from: Python files whose `@tool` functions are registered.
         models: models of the manifest that no backend names.
         large_models: models that `models pull PROFILE` leaves out; they are pulled by name.
@@ -40,7 +40,7 @@ class Profile(BaseModel):
     readers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     chat: str = ""
     sees: str = ""
-    planner: str = "typed"
+    planner: str = ""
     tools_from: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     large_models: tuple[str, ...] = ()

@@ -1,0 +1,81 @@
+"""The local language model as planners ask it: in a worker process that stays warm."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hopline.agent.running.workers import Workers
+from hopline.tools.artifact import Artifact
+from hopline.tools.backend import Call
+from hopline.tools.errors import HoplineError
+from hopline.tools.exchange import Exchange
+from hopline.tools.gguf import Completion
+from hopline.tools.home import limits
+from hopline.tools.models import find
+
+PLAN_TIMEOUT_S = 120
+"""Wall clock of one exchange, loading included; a cold one takes about 25 s on two cores."""
+
+
+class LocalModel:
+    """Asks the small language model of this machine, one exchange at a time.
+
+    Args:
+        workers: where its process lives.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._backend = Completion()
+
+    @property
+    def present(self) -> bool:
+        """Its package and its weights are on this machine; looks, and loads nothing."""
+        packages = all(importlib.util.find_spec(package) for package in self._backend.packages)
+        return packages and all(find(model).present for model in self._backend.models)
+
+    def ask(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        most_tokens: int,
+        *,
+        purpose: str,
+        kept: list[Exchange],
+    ) -> Exchange:
+        """One exchange, its answer made to follow a JSON schema.
+
+        Args:
+            messages: `role` and `content` each.
+            schema: of the answer.
+            most_tokens: of the answer.
+            purpose: written down with it.
+            kept: gets the exchange, one that failed too.
+
+        Raises:
+            MissingExtra, MissingModel: it is not on this machine.
+            HopError: it failed, or took longer than `PLAN_TIMEOUT_S`; then its process is ended.
+        """
+        worker = self._workers.of(self._backend)
+        call = Call(
+            inputs={"messages": (Artifact.from_text(json.dumps(messages, ensure_ascii=False)),)},
+            parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose},
+        )
+        try:
+            with worker.lock:
+                result, _ = worker.call(
+                    call,
+                    timeout_s=PLAN_TIMEOUT_S,
+                    memory_mib=limits().hop_memory_mib,
+                    progress=lambda fraction, words: None,
+                    cancelled=threading.Event(),
+                )
+        except HoplineError as error:
+            kept.extend(error.exchanges)
+            raise
+        kept.extend(result.exchanges)
+        return result.exchanges[0]
