@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Result
 from hopline.tools.errors import BackendFailed, BadPlan, MissingExtra
 from hopline.tools.exchange import Exchange
