@@ -29,7 +29,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str | None]]:
 @pytest.mark.models
 @pytest.mark.parametrize("page", [p for p in PAGES if any(True for _ in blocks(p))], ids=lambda p: p.name)
 def test_code_blocks_run_and_print_what_they_say(
-    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for example in (ROOT / "examples").glob("memo.*"):
         (tmp_path / example.name).write_bytes(example.read_bytes())
@@ -37,7 +37,7 @@ def test_code_blocks_run_and_print_what_they_say(
     names: dict[str, object] = {"__name__": "__page__"}
     for code, expected in blocks(page):
         exec(compile(code, str(page), "exec"), names)
-        printed = capsys.readouterr().out
+        printed = capfd.readouterr().out
         if expected is not None:
             assert printed.strip() == expected.strip()
 

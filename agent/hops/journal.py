@@ -135,6 +135,45 @@ class Journal:
         """
         return self.store.get(ref.id, ref.modality, ref.media_type)
 
+    def find_artifact(self, name: str) -> ArtifactRef:
+        """The reference of an artifact that some run uses.
+
+        Args:
+            name: its id, or a beginning of it that is not ambiguous, 8 digits or more.
+
+        Raises:
+            NotFound: none, or more than one.
+        """
+        rows = []
+        if re.fullmatch("[0-9a-f]{8,64}", name):
+            with self._lock:
+                rows = self._db.execute(
+                    "SELECT artifact, run FROM uses WHERE artifact GLOB ?", (f"{name}*",)
+                ).fetchall()
+        if len({row["artifact"] for row in rows}) > 1:
+            raise NotFound(f"{name!r} is the beginning of several artifacts.")
+        for row in rows:
+            for ref in self._refs(row["run"]):
+                if ref.id == row["artifact"]:
+                    return ref
+        raise NotFound(f"no artifact is called {name!r}.")
+
+    def _refs(self, run_id: str) -> Iterator[ArtifactRef]:
+        """Everything that a run and its records refer to."""
+        run = self.run(run_id)
+        for given in run.attachments:
+            yield given.artifact
+            if given.reference is not None:
+                yield given.reference
+        yield from run.outputs
+        for hop in self.hops(run_id):
+            yield from (ref for refs in hop.inputs.values() for ref in refs)
+            yield from hop.output_list
+        for probe in self.probes(run_id):
+            yield from (ref for ref in (probe.node, probe.reading) if ref is not None)
+        for call in self.model_calls(run_id):
+            yield from (ref for ref in (call.messages, call.reply) if ref is not None)
+
     # -- runs --------------------------------------------------------------------------------
 
     def begin_run(

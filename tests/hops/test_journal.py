@@ -94,6 +94,16 @@ def test_records_come_back_as_they_were_written(journal: Journal, home: Path) ->
         assert again.verify() == []
 
 
+def test_an_artifact_is_found_by_its_id(journal: Journal) -> None:
+    run, hop = filled(journal)
+    for ref in (run.attachments[0].artifact, *hop.output_list, journal.model_calls(run.id)[0].messages):
+        assert ref is not None
+        assert journal.find_artifact(ref.id) == journal.find_artifact(ref.id[:8]) == ref
+    for unknown in ("", run.outputs[0].id[:7], "0" * 64, "*" * 8, "../../../etc/passwd"):
+        with pytest.raises(NotFound, match="no artifact"):
+            journal.find_artifact(unknown)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     details=st.dictionaries(texts, json_values, max_size=3),

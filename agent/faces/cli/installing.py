@@ -42,40 +42,22 @@ def _profile_and_registry(name: str) -> tuple[Profile, Registry]:
 def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_: Json = False) -> None:
     """List the tools that can be planned, and the backends that serve them."""
     from hopline.agent.faces.cli.running import functions
+    from hopline.agent.running.catalogue import catalogue
 
     want_json(json_)
     chosen, registry = _profile_and_registry(profile)
     for function in functions(tools_from or []):
         registry.add_function(function)
-    rows = []
-    for tool in registry:
-        backends = [f"{b.tool}:{b.name}" for b in registry.backends(tool.name)]
-        try:
-            serving = chosen.choose(registry, tool.name).id
-        except HoplineError:
-            serving = ""
-        rows.append(
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "inputs": [asdict(port) for port in tool.inputs],
-                "outputs": [asdict(port) for port in tool.outputs],
-                "parameters": dict(tool.parameters),
-                "side_effects": tool.side_effects,
-                "network": tool.network,
-                "backend": serving,
-                "backends": backends,
-            }
-        )
+    listed = catalogue(registry, chosen)
     if json_:
-        say_json({"format": "hopline.tools/1", "profile": chosen.name, "tools": rows})
+        say_json(listed)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("tool", "from → to", f"backend ({chosen.name})", "others"):
         table.add_column(column)
-    for tool, row in zip(registry, rows, strict=True):
-        serving = str(row["backend"])
-        others = [b.partition(":")[2] for b in row["backends"] if b != serving]  # type: ignore[attr-defined]  # a list
+    for tool, row in zip(registry, listed["tools"], strict=True):
+        serving = row["backend"]
+        others = [b.partition(":")[2] for b in row["backends"] if b != serving]
         table.add_row(
             tool.name, tool.signature, serving.partition(":")[2] or Text("none yet", style="dim"), ", ".join(others)
         )

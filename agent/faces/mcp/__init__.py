@@ -1,0 +1,1 @@
+"""hopline for other agents: a Model Context Protocol server over stdio or HTTP on loopback."""
