@@ -1,5 +1,7 @@
 """What can be called: artifacts, tools, backends and their registry."""
 
+import os
+
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.function import Audio, Image, Video, tool
@@ -18,3 +20,7 @@ __all__ = [
     "Video",
     "tool",
 ]
+
+# Since 1.29 onnxruntime reports its use to Microsoft, through sockets that Python does not see; it asks this
+# once, when it is first imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
