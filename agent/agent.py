@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
-from hopline.agent.acting.answer import closing_answer, small_talk
+from hopline.agent.acting.answer import closing_answer, only_what_exists, small_talk
 from hopline.agent.acting.conversation import Conversation
+from hopline.agent.acting.deciding import HopByHop, hop_by_hop
 from hopline.agent.attachment import Attachment, open_all
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Failure, Hop, RunRecord
@@ -38,7 +39,7 @@ class RunOptions(TypedDict, total=False):
     Attributes:
         plan: a saved plan to run instead of planning.
         chain: a chain of backends to run instead of planning.
-        planner: see `Agent.plan`.
+        planner: see `Agent.plan`, or `agent`: the profile's chat model decides hop by hop.
         route: see `Agent.plan`.
         conversation: id of the conversation to go on with.
         use_cache: take the outputs of equal earlier hops; on by default.
@@ -135,14 +136,19 @@ class Agent:
         """A checked plan; what is asked of a language model for it goes into `exchanges`."""
         from hopline.agent.planning import assisted, typed
 
-        chosen = planner or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
-        chosen = chosen or ("assisted" if self._local_model.present else "typed")
+        chosen = self._planner(planner)
         if chosen == "typed":
             return self._checked(typed.plan(request, self.registry, attachments), attachments)
         if chosen == "assisted":
             ask = partial(self._local_model.ask, purpose="plan", kept=exchanges)
             return self._checked(assisted.plan(request, self.registry, attachments, ask), attachments)
+        if chosen == "agent":
+            raise UserError("the agent decides hop by hop: it has no plan to show.", hint="Run it.")
         raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed or assisted.")
+
+    def _planner(self, wanted: str) -> str:
+        chosen = wanted or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
+        return chosen or ("assisted" if self._local_model.present else "typed")
 
     def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
         return plan.model_copy(update={"problems": tuple(check(plan, self.registry, attachments))})
@@ -180,18 +186,22 @@ class Agent:
 
     def _begin(
         self, request: str, attachments: Sequence[Attachable], options: RunOptions
-    ) -> tuple[Run, Wishes, Plan | HoplineError]:
+    ) -> tuple[Run, Wishes, Plan | HopByHop | HoplineError]:
         opened = open_all(attachments)
         conversation = options.get("conversation", "")
         earlier = Conversation(self.journal, conversation)
         types = {o.handle: o.artifact.modality for o in opened}
         known = types | (earlier.types() if conversation else {})
-        made: Plan | HoplineError
+        made: Plan | HopByHop | HoplineError
         exchanges: list[Exchange] = []
+        told = options.get("plan") is not None or options.get("chain")
         try:
-            made = self._wanted(request, types, known, options, exchanges)
-            self._refuse_errors(made)
-            self.runner.backends(made)
+            if not told and self._planner(options.get("planner", "")) == "agent":
+                made = hop_by_hop(self.profile)
+            else:
+                made = self._wanted(request, types, known, options, exchanges)
+                self._refuse_errors(made)
+                self.runner.backends(made)
         except Unavailable as error:
             made = error
         use_cache = options.get("use_cache", True)
@@ -234,14 +244,29 @@ class Agent:
             first = plan.errors[0]
             raise BadPlan(f"{first.step}: {first.message}" if first.step else first.message)
 
-    def _finish(self, run: Run, wishes: Wishes, made: Plan | HoplineError) -> None:
+    def _finish(self, run: Run, wishes: Wishes, made: Plan | HopByHop | HoplineError) -> None:
         record = self.journal.run(run.id)
         if isinstance(made, HoplineError):
             error = Failure(reason=made.reason, message=str(made))
             self.journal.update_run(replace(record, status="failed", error=error, ended_at=now()))
             return
+        if isinstance(made, HopByHop):
+            self._act(record, made, wishes)
+            return
         record = self.runner.run(record, made, wishes)
         self.journal.update_run(replace(record, answer=self._answer(record, made)))
+
+    def _act(self, record: RunRecord, decides: HopByHop, wishes: Wishes) -> None:
+        from hopline.agent.acting.hop_by_hop import act  # LangChain, for whoever needs it
+
+        earlier = Conversation(self.journal, record.conversation, before=record.position)
+        given = {a.handle: a.artifact.modality for a in record.attachments} | earlier.types()
+        ended = act(self.runner, record, decides.model, given, wishes, earlier.requests())
+        hops = self.journal.hops(record.id)
+        answer = closing_answer(ended.run, hops, self.journal.read)
+        if not hops:
+            answer = "\n".join(filter(None, [only_what_exists(ended.words, given), answer]))
+        self.journal.update_run(replace(ended.run, answer=answer))
 
     def _answer(self, record: RunRecord, plan: Plan) -> str:
         if not plan.steps:
@@ -276,6 +301,11 @@ class Agent:
         if record.status == "ok":
             return run
         plan = plan_from_json(record.plan)
+        if plan.planner == "agent":
+            raise UserError(
+                f"run {run.id} was decided hop by hop, and who decided has forgotten it.",
+                hint="Run its request again: equal hops come from the cache.",
+            )
         self.runner.backends(plan)
         record = self.journal.take_over(run.id)
         hops = self.journal.hops(run.id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 
 from hopline.agent.hops.records import ArtifactRef, Hop, RunRecord
 from hopline.tools.artifact import TEXT, Artifact
 
 _NOUNS = {"image": ("picture", "pictures"), "audio": ("recording", "recordings"), "video": ("video", "videos")}
+
+_HANDLE = re.compile(r"\b(?:run\d+\.\w+|(?:step|text|image|audio|video)\d+)\b")
 
 _FLAGS = {
     "no_speech": "no speech was heard",
@@ -24,6 +27,17 @@ def small_talk(tools: Sequence[str]) -> str:
         '"Transcribe this recording", "Draw a yellow boat on a lake", "Describe this photo out loud". '
         f"I have {len(tools)} tools; `hopline tools` lists them."
     )
+
+
+def only_what_exists(words: str, handles: Collection[str]) -> str:
+    """Words of a model without the sentences that name a handle that is not there.
+
+    Args:
+        words: as it said them.
+        handles: those there are.
+    """
+    sentences = re.split(r"(?<=[.!?])\s+", words.strip())
+    return " ".join(s for s in sentences if all(h in handles for h in _HANDLE.findall(s)))
 
 
 def closing_answer(run: RunRecord, hops: Sequence[Hop], read: Callable[[ArtifactRef], Artifact]) -> str:

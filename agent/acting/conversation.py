@@ -6,18 +6,29 @@ import re
 from collections.abc import Sequence
 
 from hopline.agent.hops.journal import Journal
-from hopline.agent.hops.records import ArtifactRef
+from hopline.agent.hops.records import ArtifactRef, RunRecord
 from hopline.tools.errors import InputRefused
 
 _HANDLE = re.compile(r"run(?P<position>\d+)\.(?P<name>[\w-]+)")
 
 
 class Conversation:
-    """The artifacts of a conversation's earlier runs, by handle."""
+    """The artifacts of a conversation's earlier runs, by handle.
 
-    def __init__(self, journal: Journal, conversation: str) -> None:
+    Args:
+        journal: holds the runs.
+        conversation: id; an empty one has no runs.
+        before: position from which runs are not earlier.
+    """
+
+    def __init__(self, journal: Journal, conversation: str, before: int | None = None) -> None:
         self._journal = journal
         self._conversation = conversation
+        self._before = before
+
+    def requests(self) -> tuple[str, ...]:
+        """What was asked, oldest first."""
+        return tuple(run.request for run in self._runs())
 
     def types(self) -> dict[str, str]:
         """Type by handle, oldest first; what a planner may see."""
@@ -36,7 +47,7 @@ class Conversation:
 
     def _all(self) -> dict[str, Sequence[ArtifactRef]]:
         found: dict[str, Sequence[ArtifactRef]] = {}
-        for run in reversed(self._journal.runs(conversation=self._conversation, limit=1000)):
+        for run in self._runs():
             for attachment in run.attachments:
                 found[f"run{run.position}.{attachment.handle}"] = (attachment.artifact,)
             made: dict[str, list[ArtifactRef]] = {}
@@ -45,3 +56,9 @@ class Conversation:
                     made.setdefault(f"run{run.position}.{hop.step}", []).extend(hop.output_list)
             found.update(made)
         return found
+
+    def _runs(self) -> list[RunRecord]:
+        if not self._conversation:
+            return []
+        runs = reversed(self._journal.runs(conversation=self._conversation, limit=1000))
+        return [run for run in runs if self._before is None or run.position < self._before]

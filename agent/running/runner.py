@@ -94,7 +94,7 @@ class Runner:
         Returns:
             The run with its status and outputs, as the journal now has it.
         """
-        execution = _Execution(self, run, plan, wishes)
+        execution = Execution(self, run, plan, wishes)
         try:
             ended = execution.run()
         except BaseException as error:
@@ -141,7 +141,7 @@ class Runner:
             return backend, (time.perf_counter() - began) * 1000
 
 
-class _Execution:
+class Execution:
     """One plan on its way."""
 
     def __init__(self, runner: Runner, run: RunRecord, plan: Plan, wishes: Wishes) -> None:
@@ -190,15 +190,27 @@ class _Execution:
                             ready.append(reader)
         return self._ended()
 
+    def take(self, step: Step) -> list[Hop]:
+        """Run one more step, which was not in the plan; the journal's plan has it before it starts.
+
+        Raises:
+            NotFound, MissingBackend, BadPlan: it cannot run here.
+        """
+        backend = self.runner.profile.choose(self.runner.registry, step.tool, step.backend)
+        self.plan = self.plan.model_copy(update={"steps": (*self.plan.steps, step)})
+        self.run_record = replace(self.run_record, plan=self.plan.to_json())
+        self.twins = self._twins()
+        self.journal.update_run(self.run_record)
+        with ThreadPoolExecutor(limits().max_workers, thread_name_prefix="hop") as pool:
+            hops = [future.result() for future in [pool.submit(call) for call in self._calls(step, backend)]]
+        self.made[step.id] = [(self.runner.registry.tool(step.tool), hop) for hop in hops]
+        return hops
+
     def _ended(self) -> RunRecord:
         hops = [hop for step in self.plan.steps for _, hop in self.made[step.id]]
         bad = [hop for hop in hops if hop.status != "ok"]
-        outputs = self._outputs()
-        cause = next((h for h in bad if h.status == "failed"), bad[0] if bad else None)
-        error = None
-        if cause is not None:
-            why = cause.error.message if cause.error else "it was stopped."
-            error = Failure(reason=cause.error.reason if cause.error else "cancelled", message=f"{cause.step}: {why}")
+        outputs = self.outputs()
+        error = failure_of(bad)
         if not bad:
             status = "ok"
         elif self.wishes.cancelled.is_set():
@@ -207,9 +219,13 @@ class _Execution:
             status = "partial" if outputs else "failed"
         return replace(self.run_record, status=status, error=error, outputs=outputs, ended_at=now())  # type: ignore[arg-type]  # one of RunStatus
 
-    def _outputs(self) -> tuple[ArtifactRef, ...]:
-        """What the last steps gave, and the pictures and sounds made on the way to them."""
-        leaves = {step.id for step in self.plan.leaves()}
+    def outputs(self, aside: frozenset[str] = frozenset()) -> tuple[ArtifactRef, ...]:
+        """What the last steps gave, and the pictures and sounds made on the way to them.
+
+        Args:
+            aside: ids of steps that do not count as last.
+        """
+        leaves = {step.id for step in self.plan.leaves()} - aside
         bridges = set(self.plan.why.get("bridging", ()))
         found = [
             ref
@@ -435,6 +451,15 @@ class _Execution:
     def _emit(self, event: Event) -> None:
         with self._emit_lock:
             self.wishes.on_event(event)
+
+
+def failure_of(bad: Sequence[Hop]) -> Failure | None:
+    """Why a run is not ok, from its hops that are not; None where there are none."""
+    cause = next((h for h in bad if h.status == "failed"), bad[0] if bad else None)
+    if cause is None:
+        return None
+    why = cause.error.message if cause.error else "it was stopped."
+    return Failure(reason=cause.error.reason if cause.error else "cancelled", message=f"{cause.step}: {why}")
 
 
 def _seeded(backend: Backend) -> bool:

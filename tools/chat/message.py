@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hopline.tools.artifact import IMAGE, Artifact
@@ -14,7 +14,7 @@ from hopline.tools.errors import InputRefused
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 TOKENS_A_MESSAGE = 16
 """Of the chat template, at most, by the templates of Llama 3, Qwen 2.5 and Mistral."""
@@ -25,24 +25,41 @@ _TOKENS_A_PICTURE = 3200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """What a model asks for; `id` joins it to the turn of role `tool` that answers it."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One turn.
 
     Attributes:
-        role: who speaks.
+        role: who speaks; `tool` for what a call gave.
         text: what is said.
         images: pictures shown with it, PNG or JPEG.
+        calls: of tools, that the assistant made in this turn.
+        answers: id of the call, in a turn of role `tool`.
     """
 
     role: Role
     text: str
     images: tuple[Artifact, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
 
     def record(self, *, with_images: bool = False) -> dict[str, Any]:
         """Plain data for the journal; pictures by their ids, and by their bytes (base64) only when told."""
         row: dict[str, Any] = {"role": self.role, "content": self.text}
         if self.images:
             row["images"] = [_picture(image, with_images) for image in self.images]
+        if self.calls:
+            row["calls"] = [{"id": c.id, "name": c.name, "arguments": dict(c.arguments)} for c in self.calls]
+        if self.answers:
+            row["answers"] = self.answers
         return row
 
 
@@ -52,11 +69,18 @@ def for_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     Raises:
         InputRefused: a picture is not one.
     """
-    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
     kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     made: list[BaseMessage] = []
     for message in messages:
+        if message.role == "tool":
+            made.append(ToolMessage(message.text, tool_call_id=message.answers))
+            continue
+        if message.calls:
+            calls = [{"name": c.name, "args": dict(c.arguments), "id": c.id} for c in message.calls]
+            made.append(AIMessage(message.text, tool_calls=calls))
+            continue
         if not message.images:
             made.append(kinds[message.role](message.text))
             continue
@@ -81,6 +105,7 @@ def most_tokens_of(messages: Sequence[Message], *beside: Mapping[str, Any] | Non
         *beside: schemas and tools that are sent with them.
     """
     spoken = sum(len(message.text.encode()) for message in messages) + sum(len(str(b)) for b in beside if b)
+    spoken += sum(len(str(call)) for message in messages for call in message.calls)
     pictures = sum(_tokens_of(image) for message in messages for image in message.images)
     return spoken // 3 + len(messages) * TOKENS_A_MESSAGE + pictures
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.chat.message import Message, for_langchain, least_tokens_of, most_tokens_of
+from hopline.tools.chat.message import Message, ToolCall, for_langchain, least_tokens_of, most_tokens_of
 from hopline.tools.chat.streaming import OnText, collect, nobody
 from hopline.tools.errors import BadReply, CutReply, HoplineError, InputRefused
 from hopline.tools.exchange import Exchange
@@ -41,14 +41,6 @@ class Settings:
     num_ctx: int = field(default_factory=lambda: limits().chat_num_ctx)
     timeout_s: float = field(default_factory=lambda: limits().chat_timeout_s)
     record_images: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToolCall:
-    """What a model asks for."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +214,9 @@ class ChatModel(ABC):
             failure.exchanges = (_ended(asked, began, reply=text or None, error=str(failure)),)
             raise failure from foreign
         message = streamed.message
-        calls = tuple(ToolCall(name=call["name"], arguments=call["args"]) for call in message.tool_calls)
+        calls = tuple(
+            ToolCall(name=call["name"], arguments=call["args"], id=call["id"] or "") for call in message.tool_calls
+        )
         usage = message.usage_metadata
         exchange = replace(
             _ended(asked, began, reply=_written(message, calls)),

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hopline.tools.chat.message import Message
-from hopline.tools.chat.model import ChatModel, Reply, Request, ToolCall
+from hopline.tools.chat.message import Message, ToolCall
+from hopline.tools.chat.model import ChatModel, Reply, Request
 from hopline.tools.chat.ollama import OllamaModel
 from hopline.tools.chat.remembered import keep, recall
 from hopline.tools.chat.schema import problems
@@ -206,15 +206,20 @@ def _called(reply: Reply, schema: Mapping[str, Any], name: str, *, native: bool)
     return value
 
 
-def _objects(text: str, name: str) -> Iterator[dict[str, Any]]:
-    """JSON objects in a text: whole, fenced, or a call that a model wrote out instead of making it."""
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """JSON objects in a text: the whole of it, fenced, or tagged as a call."""
     for part in (text, *_TAGGED.findall(text), *_FENCED.findall(text)):
         try:
             value = json.loads(part)
         except ValueError:
             continue
-        if not isinstance(value, dict):
-            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _objects(text: str, name: str) -> Iterator[dict[str, Any]]:
+    """Objects that may be the answer, one in a call that a model wrote out instead of making it too."""
+    for value in objects_in(text):
         inner = value.get("arguments", value.get("parameters"))
         if value.get("name") == name and isinstance(inner, dict):
             yield inner
