@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,11 +21,12 @@ from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.run import Run
-from hopline.agent.running.events import OnEvent, nobody
+from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.agent.running.runner import Runner, Wishes
 from hopline.agent.running.workers import Workers
+from hopline.agent.tracing.tracing import open_tracing
 from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
 from hopline.tools.exchange import Exchange
@@ -69,10 +71,21 @@ class Agent:
         profile: which backend serves each tool.
         journal: where everything is written.
         workers: processes of the heavy backends; its own by default.
+        traces: where runs go as OpenTelemetry spans: a JSON Lines file, an OTLP/HTTP address or a TracerProvider;
+            by default what `HOPLINE_TRACES` or the profile says, which is nowhere.
+
+    Raises:
+        UserError, MissingExtra: the traces cannot go there.
     """
 
     def __init__(
-        self, *, registry: Registry, profile: Profile, journal: Journal, workers: Workers | None = None
+        self,
+        *,
+        registry: Registry,
+        profile: Profile,
+        journal: Journal,
+        workers: Workers | None = None,
+        traces: object = None,
     ) -> None:
         self.registry = registry
         self.profile = profile
@@ -80,10 +93,16 @@ class Agent:
         self._workers = workers or Workers()
         self._local_model = LocalModel(self._workers)
         self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
+        self._tracing = open_tracing(profile, traces)
 
     @classmethod
     def from_profile(
-        cls, profile: str | Profile = "offline", *, tools: Iterable[object] = (), home: Path | None = None
+        cls,
+        profile: str | Profile = "offline",
+        *,
+        tools: Iterable[object] = (),
+        home: Path | None = None,
+        traces: object = None,
     ) -> Self:
         """An agent with the installed tools and backends.
 
@@ -91,6 +110,7 @@ class Agent:
             profile: name, path of a TOML file, or a Profile.
             tools: typed functions to register beside them.
             home: folder of journal and store; `HOPLINE_HOME` by default.
+            traces: as in `Agent`.
 
         Raises:
             NotFound, BadPlan: the profile is not there or does not read; a function is not a tool.
@@ -99,7 +119,7 @@ class Agent:
         registry = installed()
         for function in tools:
             registry.add_function(function)
-        return cls(registry=registry, profile=chosen, journal=Journal(home))
+        return cls(registry=registry, profile=chosen, journal=Journal(home), traces=traces)
 
     def __enter__(self) -> Self:
         return self
@@ -108,8 +128,10 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes and close the journal."""
+        """End the worker processes, send what is left of the traces, and close the journal."""
         self._workers.stop()
+        if self._tracing is not None:
+            self._tracing.close()
         self.journal.close()
 
     # -- planning ----------------------------------------------------------------------------
@@ -187,6 +209,7 @@ class Agent:
     def _begin(
         self, request: str, attachments: Sequence[Attachable], options: RunOptions
     ) -> tuple[Run, Wishes, Plan | HopByHop | HoplineError]:
+        began_ns = time.time_ns()
         opened = open_all(attachments)
         conversation = options.get("conversation", "")
         earlier = Conversation(self.journal, conversation)
@@ -221,7 +244,7 @@ class Agent:
             self.journal.add_exchange(record.id, exchange)
         run = Run(self, record.id)
         run.out = options.get("out")
-        on_event = options.get("on_event", nobody)
+        on_event = self._followed(run, record, began_ns, options.get("on_event", nobody))
         return run, Wishes(use_cache=use_cache, handles=earlier, on_event=on_event, cancelled=run.cancelled), made
 
     def _wanted(
@@ -244,7 +267,27 @@ class Agent:
             first = plan.errors[0]
             raise BadPlan(f"{first.step}: {first.message}" if first.step else first.message)
 
+    def _followed(self, run: Run, record: RunRecord, began_ns: int, on_event: OnEvent) -> OnEvent:
+        """Who is told what the run does: its spans, where it is traced, and who asked."""
+        if self._tracing is None:
+            return on_event
+        spans = run.spans = self._tracing.begin(record, began_ns=began_ns, read=self.journal.read)
+
+        def both(event: Event) -> None:
+            spans(event)
+            on_event(event)
+
+        return both
+
     def _finish(self, run: Run, wishes: Wishes, made: Plan | HopByHop | HoplineError) -> None:
+        try:
+            self._bring_about(run, wishes, made)
+        finally:
+            if run.spans is not None:
+                run.spans.end(self.journal.run(run.id), self.journal.model_calls(run.id))
+                run.spans = None
+
+    def _bring_about(self, run: Run, wishes: Wishes, made: Plan | HopByHop | HoplineError) -> None:
         record = self.journal.run(run.id)
         if isinstance(made, HoplineError):
             error = Failure(reason=made.reason, message=str(made))
@@ -307,6 +350,7 @@ class Agent:
                 hint="Run its request again: equal hops come from the cache.",
             )
         self.runner.backends(plan)
+        began_ns = time.time_ns()
         record = self.journal.take_over(run.id)
         hops = self.journal.hops(run.id)
         self._ask_about_side_effects(hops, repeat_side_effects, record)
@@ -315,7 +359,7 @@ class Agent:
             use_cache=bool(record.options.get("use_cache", True)),
             handles=Conversation(self.journal, record.conversation),
             kept=kept,
-            on_event=on_event,
+            on_event=self._followed(run, record, began_ns, on_event),
             cancelled=run.cancelled,
         )
         self._finish(run, wishes, plan)

@@ -20,6 +20,7 @@ from hopline.tools.errors import BadInput, HoplineError
 
 if TYPE_CHECKING:
     from hopline.agent.agent import Agent
+    from hopline.agent.tracing.spans import RunSpans
 
 FORMAT = "hopline.run/1"
 
@@ -65,6 +66,8 @@ class Run:
         self.id = run_id
         self.cancelled = threading.Event()
         self.out: Path | None = None
+        self.spans: RunSpans | None = None
+        """Its spans while it is on its way, where it is traced."""
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}: {self.record.request!r}>"

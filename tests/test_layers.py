@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "hopline.agent.hops",
         "hopline.agent.running",
     ),
+    "hopline.agent.tracing": (CORE, "hopline.agent.hops", "hopline.agent.running", "hopline.agent.tracing"),
     "hopline.agent.acting": (
         CORE,
         "hopline.tools.chat",
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "hopline.agent.acting",
         "hopline.agent.loss",
         "hopline.agent.experiments",
+        "hopline.agent.tracing",
         "hopline.agent.views",
         "hopline.agent",
     ),

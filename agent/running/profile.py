@@ -29,6 +29,9 @@ class Profile(BaseModel):
         tools_from: Python files whose `@tool` functions are registered.
         models: models of the manifest that no backend names.
         large_models: models that `models pull PROFILE` leaves out; they are pulled by name.
+        traces: where runs are written as OpenTelemetry spans, a JSON Lines file or an OTLP/HTTP address; empty for
+            nowhere.
+        trace_content: spans show texts; without it they name them by sha256.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +47,8 @@ class Profile(BaseModel):
     tools_from: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     large_models: tuple[str, ...] = ()
+    traces: str = ""
+    trace_content: bool = False
 
     def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
         """The backend that serves a tool: the plan's own, the profile's, or the first that needs no server.

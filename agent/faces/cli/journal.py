@@ -164,16 +164,23 @@ def _removed(ids: list[str], freed: int, json_: bool) -> None:
 
 
 def export(
-    name: Name, file: Annotated[Path, typer.Argument(help="The bundle to write (.zip).")], json_: Json = False
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="The bundle to write (.zip); with --traces, a JSON Lines file.")],
+    traces: Annotated[bool, typer.Option("--traces", help="OpenTelemetry spans instead of a bundle.")] = False,
+    json_: Json = False,
 ) -> None:
-    """Write a run with all its artifacts into one file."""
+    """Write a run with all its artifacts into one file, or its OpenTelemetry spans."""
     from hopline.agent.hops.bundle import export_run
     from hopline.agent.hops.journal import Journal
+    from hopline.agent.tracing.tracing import export_traces
 
     want_json(json_)
     with Journal() as journal:
         run = journal.resolve(name)
-        export_run(journal, run, file)
+        if traces:
+            export_traces(journal, run, file)
+        else:
+            export_run(journal, run, file)
     if json_:
         say_json({"format": "hopline.exported/1", "run": run, "path": str(file)})
     else:

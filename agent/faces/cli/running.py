@@ -36,11 +36,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def agent_of(profile: str, tools_from: list[Path] | None = None) -> Iterator[Agent]:
+def agent_of(profile: str, tools_from: list[Path] | None = None, traces: str = "") -> Iterator[Agent]:
     """An agent of a profile, closed at the end."""
     from hopline.agent import Agent
 
-    with Agent.from_profile(profile, tools=functions(tools_from or [])) as agent:
+    with Agent.from_profile(profile, tools=functions(tools_from or []), traces=traces or None) as agent:
         yield agent
 
 
@@ -86,6 +86,9 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to copy the outputs into.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Call every tool, even for equal work.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="For whatever is random.")] = 0,
+    traces: Annotated[
+        str, typer.Option("--traces", help="Write OpenTelemetry spans to a JSON Lines file or an OTLP/HTTP address.")
+    ] = "",
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -96,7 +99,7 @@ def run(
     request = sys.stdin.read().strip() if request == "-" else request
     if not request and plan is None and not chain:
         raise UserError("say what you want, or give --plan or --chain.")
-    with agent_of(profile, tools_from) as agent:
+    with agent_of(profile, tools_from, traces) as agent:
         attachments = _attachments(attach or [], reference or [])
         with Progress(human(), agent.journal) as progress:
             done = agent.run(

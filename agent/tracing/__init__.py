@@ -1,0 +1,1 @@
+"""Runs as OpenTelemetry spans with OpenInference and GenAI attributes; off unless somebody asks."""
