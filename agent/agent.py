@@ -49,6 +49,7 @@ class RunOptions(TypedDict, total=False):
         out: folder to copy outputs into.
         on_event: told what happens, from several threads, one at a time.
         labels: kept with the run, for who looks for it again.
+        cancelled: set by anybody to stop the run, planning included; its own by default.
     """
 
     plan: Plan | Mapping[str, object] | None
@@ -61,6 +62,7 @@ class RunOptions(TypedDict, total=False):
     out: Path | None
     on_event: OnEvent
     labels: Mapping[str, str]
+    cancelled: threading.Event
 
 
 class Agent:
@@ -152,9 +154,16 @@ class Agent:
             NoPlan: no chain of tools leads from what is there to what is asked.
             UserError: there is no such planner.
         """
-        return self._plan(request, attachments or {}, planner, [])
+        return self._plan(request, attachments or {}, planner, [], None)
 
-    def _plan(self, request: str, attachments: Mapping[str, str], planner: str, exchanges: list[Exchange]) -> Plan:
+    def _plan(
+        self,
+        request: str,
+        attachments: Mapping[str, str],
+        planner: str,
+        exchanges: list[Exchange],
+        cancelled: threading.Event | None,
+    ) -> Plan:
         """A checked plan; what is asked of a language model for it goes into `exchanges`."""
         from hopline.agent.planning import assisted, typed
 
@@ -162,7 +171,7 @@ class Agent:
         if chosen == "typed":
             return self._checked(typed.plan(request, self.registry, attachments), attachments)
         if chosen == "assisted":
-            ask = partial(self._local_model.ask, purpose="plan", kept=exchanges)
+            ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
             return self._checked(assisted.plan(request, self.registry, attachments, ask), attachments)
         if chosen == "agent":
             raise UserError("the agent decides hop by hop: it has no plan to show.", hint="Run it.")
@@ -244,6 +253,7 @@ class Agent:
             self.journal.add_exchange(record.id, exchange)
         run = Run(self, record.id)
         run.out = options.get("out")
+        run.cancelled = options.get("cancelled") or run.cancelled
         on_event = self._followed(run, record, began_ns, options.get("on_event", nobody))
         return run, Wishes(use_cache=use_cache, handles=earlier, on_event=on_event, cancelled=run.cancelled), made
 
@@ -260,7 +270,7 @@ class Agent:
             return self._checked(saved if isinstance(saved, Plan) else plan_from_json(saved), known)
         if chain:
             return self._checked(chain_plan(chain, self.registry, types, request), known)
-        return self._plan(request, known, options.get("planner", ""), exchanges)
+        return self._plan(request, known, options.get("planner", ""), exchanges, options.get("cancelled"))
 
     def _refuse_errors(self, plan: Plan) -> None:
         if plan.errors:
@@ -379,7 +389,7 @@ class Agent:
                     hint="Look, then resume with --repeat-side-effects.",
                 )
 
-    def replay(self, name: str, swaps: Mapping[str, str], *, on_event: OnEvent = nobody) -> Run:
+    def replay(self, name: str, swaps: Mapping[str, str], **options: Unpack[RunOptions]) -> Run:
         """Run a stored run's plan again with other backends in some steps.
 
         Equal hops come from the cache, so only the swapped steps and what follows are called.
@@ -387,7 +397,7 @@ class Agent:
         Args:
             name: as in `open`.
             swaps: backend by step id, `{"step2": "text_to_image:diffusers"}`.
-            on_event: told what happens.
+            **options: see `RunOptions`; plan, seed and conversation are the stored run's.
 
         Raises:
             UserError: the run has no plan, or a step or backend is unknown.
@@ -404,7 +414,9 @@ class Agent:
             for a in record.attachments
         ]
         swapped = plan.model_copy(update={"steps": tuple(steps), "planner": "saved"})
-        return self.run(record.request, attachments, plan=swapped, seed=record.seed, on_event=on_event)
+        # In the same conversation, so that handles of earlier runs stand for the same artifacts.
+        stored: RunOptions = {"plan": swapped, "seed": record.seed, "conversation": record.conversation}
+        return self.run(record.request, attachments, **(options | stored))
 
 
 class Started:

@@ -46,6 +46,7 @@ class LocalModel:
         *,
         purpose: str,
         kept: list[Exchange],
+        cancelled: threading.Event | None = None,
     ) -> Exchange:
         """One exchange, its answer made to follow a JSON schema.
 
@@ -55,10 +56,12 @@ class LocalModel:
             most_tokens: of the answer.
             purpose: written down with it.
             kept: gets the exchange, one that failed too.
+            cancelled: set by somebody to stop it.
 
         Raises:
             MissingExtra, MissingModel: it is not on this machine.
-            HopError: it failed, or took longer than `PLAN_TIMEOUT_S`; then its process is ended.
+            HopError: it failed, was stopped, or took longer than `PLAN_TIMEOUT_S`; in the last two
+                cases its process is ended.
         """
         worker = self._workers.of(self._backend)
         call = Call(
@@ -72,7 +75,7 @@ class LocalModel:
                     timeout_s=PLAN_TIMEOUT_S,
                     memory_mib=limits().hop_memory_mib,
                     progress=lambda fraction, words: None,
-                    cancelled=threading.Event(),
+                    cancelled=cancelled or threading.Event(),
                 )
         except HoplineError as error:
             kept.extend(error.exchanges)

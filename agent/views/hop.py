@@ -67,7 +67,8 @@ def _time(hop: Hop) -> Html:
 def _marks(hop: Hop) -> Html:
     marks = [tag("code", hop.backend, class_="hl-backend")]
     if hop.status != "ok":
-        marks.append(tag("span", STATUS_WORDS.get(hop.status, hop.status), class_="hl-mark hl-mark-bad"))
+        look = "hl-mark" if hop.status == "running" else "hl-mark hl-mark-bad"
+        marks.append(tag("span", STATUS_WORDS.get(hop.status, hop.status), class_=look))
     if hop.cached_from is not None:
         marks.append(tag("span", icon("cached"), "cached", class_="hl-mark"))
     if hop.remote:

@@ -30,6 +30,9 @@ from hopline.agent.views.words import (
     span_ms,
 )
 
+Section = tuple[str, str, Html]
+"""Id, title and content."""
+
 _HEADING_CHARACTERS = 180
 
 
@@ -67,30 +70,52 @@ def run_page(
         OSError: the media folder cannot be written.
     """
     gallery = Gallery(read, media_folder)
-    names = _names(hops)
-    sections = [
-        found
-        for found in (
-            _result(run, hops, names, gallery),
-            _given(run, gallery),
-            _plan(run, hops),
-            _facts(loss, hops),
-            _hops(hops, loss, names, gallery),
-            _probes(probes, names, gallery),
-            _calls(calls, names, gallery),
-            _credits(hops, probes),
-        )
-        if found is not None
-    ]
+    sections = run_sections(run, hops, probes, calls, loss, gallery)
     links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in sections]
     body = (
         tag("a", "Skip to the result", href="#result", class_="hl-skip"),
-        _header(run, hops),
+        run_header(run, hops),
         tag("nav", tag("ul", links, class_="hl-plain", role="list"), class_="hl-contents", aria_label="On this page"),
         tag("main", (section(*found) for found in sections), id="main"),
         tag("footer", tag("p", f"Run {run.id}, written down and shown by hopline."), class_="hl-footer"),
     )
     return document(f"{shortened(run.request, 70) or 'A run'} – hopline", body, beside=gallery.beside)
+
+
+def run_sections(
+    run: RunRecord,
+    hops: Sequence[Hop],
+    probes: Sequence[Probe],
+    calls: Sequence[ModelCall],
+    loss: Mapping[str, Any] | None,
+    gallery: Gallery,
+) -> list[Section]:
+    """The sections of a run's page that have something to show, in order.
+
+    Args:
+        run: the run; it may still be running.
+        hops: in the order in which they began, child hops included.
+        probes: readings for measurement.
+        calls: exchanges with chat models.
+        loss: plain data of a `hopline.loss/1`; None when nothing was measured.
+        gallery: of the page they go on.
+
+    Returns:
+        Id, title and content each, for `section`: `result`, `given`, `plan`, `facts`, `hops`,
+        `readings`, `calls`, `credits`.
+    """
+    names = _names(hops)
+    sections = (
+        _result(run, hops, names, gallery),
+        _given(run, gallery),
+        _plan(run, hops),
+        _facts(loss, hops),
+        _hops(hops, loss, names, gallery),
+        _probes(probes, names, gallery),
+        _calls(calls, names, gallery),
+        _credits(hops, probes),
+    )
+    return [found for found in sections if found is not None]
 
 
 def document(title: str, body: Sequence[Html], *, beside: bool = False) -> str:
@@ -132,10 +157,8 @@ def section(name: str, title: str, content: Html) -> Html:
     return tag("section", heading, content, id=name, aria_labelledby=f"{name}-title")
 
 
-Section = tuple[str, str, Html]
-
-
-def _header(run: RunRecord, hops: Sequence[Hop]) -> Html:
+def run_header(run: RunRecord, hops: Sequence[Hop]) -> Html:
+    """What was asked, how it ended, when and with what, under a heading of level 1."""
     own = [hop for hop in hops if hop.parent is None]
     facts: dict[str, Html | str | None] = {
         "when": moment(run.created_at),
@@ -199,7 +222,8 @@ def _result(run: RunRecord, hops: Sequence[Hop], names: Mapping[int, str], galle
             )
         )
     outputs = tag("div", shown, class_="hl-outputs") if shown else None
-    nothing = None if shown or answer else tag("p", "Nothing came out.", class_="hl-muted")
+    words = "Nothing has come out yet." if run.status == "running" else "Nothing came out."
+    nothing = None if shown or answer else tag("p", words, class_="hl-muted")
     return "result", "Result", tag("div", answer, outputs, nothing)
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 
 import typer
-from hopline.agent.faces.cli import experimenting, installing, journal, mcp, running
+from hopline.agent.faces.cli import experimenting, installing, journal, mcp, running, serving
 from hopline.agent.faces.cli.output import fail, fail_as_bug
 from hopline.tools.errors import HoplineError, UserError
 from typer.exceptions import Abort, Exit, TyperException
@@ -47,6 +47,7 @@ journal.add_to(app)
 experimenting.add_to(app)
 installing.add_to(app)
 mcp.add_to(app)
+serving.add_to(app)
 
 
 def main() -> None:
