@@ -165,14 +165,15 @@ def _flat(turn: Message) -> Message:
 def _schema(functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One object: a call of a tool, or the end."""
     said = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-    choices = [(f["function"]["name"], f["function"]["parameters"]) for f in functions]
-    return {"type": "object", "anyOf": [_call(name, arguments) for name, arguments in [*choices, (FINISH, said)]]}
+    end = {"name": FINISH, "description": "Ends it, with one short sentence.", "parameters": said}
+    return {"type": "object", "anyOf": [_call(**shown) for shown in [*(f["function"] for f in functions), end]]}
 
 
-def _call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _call(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {"tool": {"const": name}, "arguments": dict(arguments)},
+        "description": description,
+        "properties": {"tool": {"const": name}, "arguments": dict(parameters)},
         "required": ["tool", "arguments"],
         "additionalProperties": False,
     }
