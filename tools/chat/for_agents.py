@@ -12,8 +12,9 @@ from typing import Any
 
 from hopline.tools.chat.message import Message, ToolCall
 from hopline.tools.chat.model import ChatModel, Reply, Request
+from hopline.tools.chat.schema import problems
 from hopline.tools.chat.streaming import OnText, nobody
-from hopline.tools.chat.structured import Mode, ask_structured, objects_in
+from hopline.tools.chat.structured import Mode, objects_in
 from hopline.tools.errors import BadReply, HoplineError
 from hopline.tools.exchange import Exchange
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -26,6 +27,16 @@ from pydantic import ConfigDict
 
 FINISH = "finish"
 """Names the end, where a model is held to a schema and so cannot just answer."""
+
+_FORM = (
+    'Answer with one JSON object and nothing else: {"tool": NAME, "arguments": {…}}. A question mark stands '
+    "after an argument that may be left out. The tools are:"
+)
+_END: Mapping[str, Any] = {
+    "name": FINISH,
+    "description": "Ends it, with one short sentence.",
+    "parameters": {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]},
+}
 
 Keep = Callable[[Exchange, Sequence[str]], None]
 """Told each exchange, one that failed too, and the warnings of its reply."""
@@ -115,22 +126,31 @@ class AgentModel(BaseChatModel):
         return Message(role="assistant", text="" if calls else reply.text, calls=calls)
 
     def _by_schema(self, turns: Sequence[Message], functions: Sequence[Mapping[str, Any]], repair: int) -> Message:
+        listed = [*(f["function"] for f in functions), _END]
+        schema = {"type": "object", "anyOf": [_call(shown) for shown in listed]}
+        told = [_flat(turn) for turn in turns]
+        told[0] = replace(told[0], text=f"{told[0].text}\n\n{_FORM}\n" + "\n".join(map(_line, listed)))
+        request = Request(
+            messages=tuple(told),
+            purpose=self.purpose,
+            repair=repair,
+            schema=schema if self.mode == "schema" else None,
+            on_text=self.on_text,
+        )
         try:
-            found = ask_structured(
-                self.door,
-                [_flat(turn) for turn in turns],
-                _schema(functions),
-                purpose=self.purpose,
-                mode=self.mode,
-                repair=repair,
-                on_text=self.on_text,
-            )
+            reply = self.door.ask(request)
         except HoplineError as error:
             self._kept(error.exchanges)
             raise
-        for exchange in found.exchanges:
-            self.keep(exchange, found.warnings)
-        name, arguments = found.value["tool"], found.value["arguments"]
+        found = list(objects_in(reply.text))
+        value = next((value for value in found if not problems(value, schema)), None)
+        if value is None:
+            wrong = " ".join(problems(found[0], schema)[:5]) if found else "it is not JSON."
+            why = f"the answer does not follow its form: {wrong}"
+            self._kept([replace(reply.exchange, error=why)])
+            raise BadReply(why, exchanges=[reply.exchange])
+        self._kept([reply.exchange], reply)
+        name, arguments = value["tool"], value["arguments"]
         if name == FINISH:
             return Message(role="assistant", text=arguments["answer"])
         return Message(role="assistant", text="", calls=(ToolCall(name=name, arguments=arguments),))
@@ -162,21 +182,37 @@ def _flat(turn: Message) -> Message:
     return turn
 
 
-def _schema(functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One object: a call of a tool, or the end."""
-    said = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-    end = {"name": FINISH, "description": "Ends it, with one short sentence.", "parameters": said}
-    return {"type": "object", "anyOf": [_call(**shown) for shown in [*(f["function"] for f in functions), end]]}
-
-
-def _call(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _call(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """A call of a tool as an object."""
     return {
         "type": "object",
-        "description": description,
-        "properties": {"tool": {"const": name}, "arguments": dict(parameters)},
+        "properties": {"tool": {"const": shown["name"]}, "arguments": _bare(shown["parameters"])},
         "required": ["tool", "arguments"],
         "additionalProperties": False,
     }
+
+
+def _bare(schema: Any) -> Any:
+    """A schema without its words, which are told apart: a grammar makes nothing of them, and they cost room."""
+    if not isinstance(schema, Mapping):
+        return schema
+    inner = {name: _bare(part) for name, part in schema.get("properties", {}).items()}
+    kept = {key: _bare(value) for key, value in schema.items() if key not in ("description", "title", "properties")}
+    return kept | ({"properties": inner} if "properties" in schema else {})
+
+
+def _line(shown: Mapping[str, Any]) -> str:
+    """A tool for a person or a model to read."""
+    schema = shown["parameters"]
+    required = schema.get("required", ())
+    parts = []
+    for name, part in schema.get("properties", {}).items():
+        words = part.get("description", "")
+        if "enum" in part:
+            words = f"{words} one of {', '.join(map(str, part['enum']))}".strip()
+        kind = f"list of {part['items'].get('type')}" if "items" in part else str(part.get("type", "anything"))
+        parts.append(f"{name}{'' if name in required else '?'}: {kind}{f' ({words})' if words else ''}")
+    return f"- {shown['name']}({'; '.join(parts)}): {shown['description']}"
 
 
 def _written_out(text: str, functions: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
