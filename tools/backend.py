@@ -80,7 +80,8 @@ class Result:
         outputs: by port name, an ordered tuple; one artifact unless the port gives many.
         details: plain JSON for the hop: word times, confidence, language. Key `declared` is
             for what the backend knows it made (the scene drawn, the text spoken): evidence of
-            kind "declared". Key `flags` is a list of words a person must see (`no_speech`).
+            kind "declared". Key `flags` is a list of words a person must see (`no_speech`). Key `recoded`
+            says that the output is the input coded otherwise: the same picture or recording, only worse.
         mechanical_losses: every cut, never none by silence.
         exchanges: with language models, in order; each becomes a model call in the journal.
     """

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO, Artifact
 from hopline.tools.backend import Backend, Call, Result
@@ -32,7 +32,20 @@ _MARK = "__hopline_tool__"
 SEED = "seed"
 
 
-def tool(function: F | None = None, *, name: str = "", deterministic: bool = True, side_effects: bool = False) -> Any:
+@overload
+def tool(function: F) -> F: ...
+@overload
+def tool(
+    *, name: str = "", deterministic: bool = True, side_effects: bool = False, recodes: bool = False
+) -> Callable[[F], F]: ...
+def tool(
+    function: F | None = None,
+    *,
+    name: str = "",
+    deterministic: bool = True,
+    side_effects: bool = False,
+    recodes: bool = False,
+) -> Any:
     """Mark a typed function as a tool; it stays callable as before.
 
     Args:
@@ -40,13 +53,14 @@ def tool(function: F | None = None, *, name: str = "", deterministic: bool = Tru
         name: the tool's name; the function's by default.
         deterministic: the same input always gives the same bytes.
         side_effects: it changes something outside; never cached nor silently repeated.
+        recodes: its output is its input coded otherwise; see `Result.details`.
 
     Raises:
         BadPlan: its signature does not say what goes in and comes out.
     """
 
     def mark(f: F) -> F:
-        setattr(f, _MARK, _declare(f, name or f.__name__, deterministic, side_effects))
+        setattr(f, _MARK, _declare(f, name or f.__name__, deterministic, side_effects, recodes))
         return f
 
     return mark(function) if function is not None else mark
@@ -63,7 +77,7 @@ def tool_of(function: object) -> tuple[Tool, type[Backend]]:
         return cast("tuple[Tool, type[Backend]]", marked)
     if not callable(function) or not hasattr(function, "__name__"):
         raise BadPlan(f"{function!r} is not a function.")
-    return _declare(function, function.__name__, True, False)
+    return _declare(function, function.__name__, True, False, False)
 
 
 def tools_in(namespace: Mapping[str, object]) -> list[object]:
@@ -72,7 +86,7 @@ def tools_in(namespace: Mapping[str, object]) -> list[object]:
 
 
 def _declare(
-    function: Callable[..., Any], name: str, deterministic: bool, side_effects: bool
+    function: Callable[..., Any], name: str, deterministic: bool, side_effects: bool, recodes: bool
 ) -> tuple[Tool, type[Backend]]:
     hints = get_type_hints(function, include_extras=True)
     inputs: list[Port] = []
@@ -108,6 +122,7 @@ def _declare(
         "code_version": _source_digest(function),
         "deterministic": deterministic,
         "seeded": seeded,
+        "recodes": recodes,
         "declaration": declaration,
         "function": staticmethod(function),
     }
@@ -143,6 +158,7 @@ class FunctionBackend(Backend):
     """Calls the function in the coordinator."""
 
     heavy = False
+    recodes: ClassVar[bool] = False
     declaration: ClassVar[Tool]
     function: ClassVar[Callable[..., Any]]
 
@@ -159,4 +175,4 @@ class FunctionBackend(Backend):
         (port,) = self.declaration.outputs
         items = list(returned) if port.many else [returned]
         made = tuple(Artifact.from_text(item) if port.type == TEXT else item for item in items)
-        return Result(outputs={port.name: made})
+        return Result(outputs={port.name: made}, details={"recoded": True} if self.recodes else {})

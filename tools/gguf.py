@@ -6,19 +6,24 @@ It insists on a port: loopback, a random one, behind a random key.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Result
 from hopline.tools.errors import BackendFailed, BadPlan, MissingExtra
 from hopline.tools.exchange import Exchange
-from hopline.tools.home import limits
+from hopline.tools.home import home, limits
 from hopline.tools.models import find, path_of
 from hopline.tools.texts import MATERIAL, prompt, work_on_texts
 
@@ -27,6 +32,8 @@ CONTEXT_TOKENS = 8192
 """Prompt and reply together."""
 MOST_CHARACTERS = 20_000
 """Of English text, what the context holds beside the instruction and the answer."""
+MOST_BEGINNINGS = 8
+"""Beginnings of conversations whose state is kept on disk, about 28 kB a token."""
 
 
 class LanguageModel:
@@ -35,6 +42,7 @@ class LanguageModel:
     def __init__(self, model: str = MODEL) -> None:
         self.model = model
         self._server: Any = None
+        self._key = ""
 
     def load(self) -> None:
         """Bring the weights into memory, in some seconds.
@@ -51,9 +59,10 @@ class LanguageModel:
             ) from None
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path_of(self.model) / find(self.model).files[0].name)
-        parameters.n_ctx = 2 * CONTEXT_TOKENS
-        parameters.n_parallel = 2
+        parameters.n_ctx = CONTEXT_TOKENS
+        parameters.n_parallel = 1
         parameters.cache_ram_mib = 0
+        parameters.slot_save_path = f"{_beginnings()}/"
         parameters.cpuparams.n_threads = limits().threads
         parameters.cpuparams_batch.n_threads = limits().threads
         parameters.verbosity = 0
@@ -61,7 +70,8 @@ class LanguageModel:
         # Nobody but this process may talk to it, no page of a browser either.
         parameters.hostnames = ["127.0.0.1"]
         parameters.port = 0
-        parameters.api_keys = [secrets.token_hex(32)]
+        self._key = secrets.token_hex(32)
+        parameters.api_keys = [self._key]
         parameters.cors_origins = "http://127.0.0.1"
         parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = False
         self._server = xllamacpp.Server(parameters)
@@ -73,6 +83,7 @@ class LanguageModel:
         most_tokens: int,
         schema: Mapping[str, Any] | None = None,
         purpose: str = "",
+        same_beginning: bool = False,
     ) -> Exchange:
         """Answer a conversation; the same one gives the same answer (temperature 0).
 
@@ -81,6 +92,8 @@ class LanguageModel:
             most_tokens: of the answer; one that reaches it ends with the finish reason `length`.
             schema: JSON schema that the answer is made to follow.
             purpose: written down with it.
+            same_beginning: all messages but the last one will come again, so the engine's state after them
+                is kept on disk. A beginning of 2,000 tokens takes 20 s to read, and 30 ms to restore.
 
         Raises:
             BackendFailed: the engine refused, for instance a conversation beyond its context.
@@ -93,6 +106,8 @@ class LanguageModel:
             "temperature": 0.0,
             "cache_prompt": True,
         }
+        if same_beginning:
+            self._begin(messages[:-1])
         if schema is not None:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         asked = Exchange(
@@ -120,6 +135,41 @@ class LanguageModel:
         if answered.finish_reason not in ("stop", "length"):
             raise _failed(answered, f"the language model's answer broke off ({answered.finish_reason or 'no reason'}).")
         return answered
+
+    def _begin(self, messages: Sequence[Mapping[str, str]]) -> None:
+        """Bring the engine into the state after these messages: from disk, or by reading them and keeping it."""
+        said = [find(self.model).digest, metadata.version("xllamacpp"), CONTEXT_TOKENS, *map(dict, messages)]
+        kept = _beginnings() / f"{hashlib.sha256(json.dumps(said).encode()).hexdigest()}.bin"
+        if kept.exists() and self._slot("restore", kept):
+            kept.touch()
+            return
+        # Nothing of what a user asked comes into the file.
+        asked = [*map(dict, messages), {"role": "user", "content": ""}]
+        self._server.handle_chat_completions(
+            {"messages": asked, "max_tokens": 1, "temperature": 0.0, "cache_prompt": True}, lambda reply: None
+        )
+        self._slot("save", kept)
+        for old in sorted(_beginnings().glob("*.bin"), key=lambda file: -file.stat().st_mtime)[MOST_BEGINNINGS:]:
+            old.unlink(missing_ok=True)
+
+    def _slot(self, action: str, file: Path) -> bool:
+        """Save or restore the engine's state; whether it could. A file that cannot be read costs only time."""
+        question = urllib.request.Request(
+            f"{self._server.listening_address}/slots/0?action={action}",
+            data=json.dumps({"filename": file.name}).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"},
+        )
+        try:
+            with urllib.request.urlopen(question, timeout=60) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, TimeoutError):
+            return False
+
+
+def _beginnings() -> Path:
+    folder = home() / "beginnings"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _failed(exchange: Exchange, why: str) -> BackendFailed:

@@ -17,6 +17,7 @@ from hopline.agent.loss.bits import measure_identification, measure_slots
 from hopline.agent.loss.blame import Blame, measure_blame
 from hopline.agent.loss.chance import derangements, measure_retention
 from hopline.agent.loss.compare import Comparison, Figures, compare_all
+from hopline.agent.loss.drift import DriftRate, drift_rate
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.extraction import Extractor
 from hopline.agent.loss.facts import FACT_TYPES, Alignment, Fact, align
@@ -78,12 +79,14 @@ class ChainFigures:
         survival: of facts, hop by hop.
         blame: of the hops.
         mcd: mean cosine to the source over all generations (MCD of arXiv 2509.04438; higher is better).
+        drift: how fast that cosine falls, hop by hop (SDR of the same study).
         rises: where bits rose along the chain, which they cannot.
     """
 
     survival: Survival | Unscored
     blame: Blame | Unscored
     mcd: Estimate | Unscored
+    drift: DriftRate | Unscored
     rises: tuple[Rise, ...]
 
 
@@ -334,7 +337,7 @@ class _Study:
             if f.node in ends and f.measure == "slot_bits" and f.part == "all" and f.failures == "left out"
         ]
         rises = check_processing([t for t in totals if isinstance(t, Estimate)]).rises
-        return ChainFigures(survival=survival, blame=blame, mcd=self._mcd(ends), rises=rises)
+        return ChainFigures(survival=survival, blame=blame, mcd=self._mcd(ends), drift=self._drift(ends), rises=rises)
 
     def _is_end(self, node: Node) -> bool:
         links = next(len(c.links) for c in self.grid.experiment.expanded() if c.name == node.chain)
@@ -351,6 +354,16 @@ class _Study:
         settings = {"generations": str(len(ends))}
         signature = Signature(metric="mcd", settings=settings, version="1")
         return _mean({s: float(np.mean(v)) for s, v in generations.items()}, signature, ceiling=1.0)
+
+    def _drift(self, ends: Sequence[Node]) -> DriftRate | Unscored:
+        if not self.vectors:
+            return Unscored(reason="no encoder")
+        found = [
+            _by_source((s, self._cosine(s, text)) for s, text in self.at(node) if text is not None) for node in ends
+        ]
+        whole = [source for source in self.sources if all(source in column for column in found)]
+        table = np.array([[column[source] for column in found] for source in whole]).reshape(len(whole), len(ends))
+        return drift_rate(table, [node.step for node in ends])
 
     def _survival(self, name: str) -> Survival | Unscored:
         steps = self.grid.plans[name].steps

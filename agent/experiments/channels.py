@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-@tool
+@tool(recodes=True)
 def noise(audio: Audio, snr_db: float = 10.0, seed: int = 0) -> Audio:
     """Adds white noise to a recording, at a stated ratio of signal to noise in dB."""
     import numpy as np
@@ -25,7 +25,7 @@ def noise(audio: Audio, snr_db: float = 10.0, seed: int = 0) -> Audio:
     return encode_wav(np.clip(samples + hiss, -1, 1).astype(np.float32), rate)
 
 
-@tool
+@tool(recodes=True)
 def jpeg(image: Image, quality: int = 30) -> Image:
     """Compresses a picture as JPEG of a stated quality, 1 to 95."""
     from PIL import Image as Picture
@@ -35,7 +35,7 @@ def jpeg(image: Image, quality: int = 30) -> Image:
     return Artifact(data=buffer.getvalue(), modality=IMAGE, media_type="image/jpeg")
 
 
-@tool
+@tool(recodes=True)
 def shrink(image: Image, side: int = 128) -> Image:
     """Makes a picture small, its longer side of a stated number of pixels."""
     import numpy as np

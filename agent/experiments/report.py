@@ -13,6 +13,7 @@ from hopline.agent.experiments.observing import Node, Observation
 from hopline.agent.experiments.plots import UNITS, generations_svg, hazards_svg, parts_svg
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.compare import Comparison
+from hopline.agent.loss.drift import DriftRate
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.score import Unscored
 from hopline.agent.loss.survival import Survival
@@ -283,6 +284,11 @@ def notes(study: Study) -> list[str]:
         found += [f"{name}: {rise}." for rise in chain.rises]
         if isinstance(chain.mcd, Estimate):
             found.append(f"{name}: mean cosine to the source over all generations (MCD) {shown(chain.mcd, 3)}.")
+        if isinstance(chain.drift, DriftRate):
+            found.append(
+                f"{name}: that cosine after g hops is about {chain.drift.a:.3f}·exp(−b·g) + {chain.drift.c:.3f}, "
+                f"b = {shown(chain.drift.b, 3)} (SDR)."
+            )
     if _closed(study):
         found.append(
             "Closed loop: drawings are read with the exemplars they were drawn from; other pictures are read worse."

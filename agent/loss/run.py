@@ -15,6 +15,7 @@ from hopline.agent.loss.extraction import English, Extractor
 from hopline.agent.loss.facts import Alignment, Fact, align
 from hopline.agent.loss.nodes import READ_BY, Evidence, Node, read_nodes, usable_readers
 from hopline.agent.loss.plugins import metrics
+from hopline.agent.loss.recoding import recoding_score
 from hopline.agent.loss.score import Score
 from hopline.agent.loss.text import Encoder, TextMetric
 from hopline.tools.artifact import Artifact
@@ -80,7 +81,7 @@ class HopLoss:
         unscored: why there are no counts.
         round_trip: ids of the hops that are measured together, itself included.
         against: ids of the nodes whose facts these are, joined by `+`; "" when there are none.
-        scores: the usual numbers against the same nodes.
+        scores: the usual numbers against the same nodes; SSIM or STOI against its own input.
         mechanical_losses: as the tool reported them.
     """
 
@@ -201,7 +202,9 @@ def measure(
         histories[source.id] = [_history(source, fact, nodes, alignments) for fact in facts_of[source.id]]
     invented, new_at = _invented(nodes, alignments)
     scorers = metrics(encoder)
-    rows = [_hop_loss(hop, nodes, by_id, alignments, new_at, extractor, scorers) for hop in _own(hops)]
+    rows = [
+        _recoding(_hop_loss(hop, nodes, by_id, alignments, new_at, extractor, scorers), hop, read) for hop in _own(hops)
+    ]
     _say_sources(nodes, notes, extractor)
     return RunLoss(
         run=run.id,
@@ -315,6 +318,14 @@ def _hop_loss(
         round_trip=trip,
         scores=tuple(_score(metric.name, metric(reference, text)) for metric in scorers),
     )
+
+
+def _recoding(row: HopLoss, hop: Hop, read: Callable[[ArtifactRef], Artifact]) -> HopLoss:
+    found = recoding_score(hop, read) if hop.status == "ok" else None
+    if found is None:
+        return row
+    name = found.signature.metric if found.signature else ""
+    return replace(row, scores=(*row.scores, _score(name, found)))
 
 
 def _score(name: str, scored: Any) -> HopScore:

@@ -77,17 +77,16 @@ def normalise(text: str) -> str:
 
 def signature(metric: str, library: str, **settings: str) -> Signature:
     """A signature with the version of the library that did the work."""
-    return Signature(
-        metric=metric, settings={"normaliser": NORMALISER, **settings}, version=f"{library} {_version(library)}"
-    )
+    return Signature(metric=metric, settings={"normaliser": NORMALISER, **settings}, version=library_version(library))
 
 
 @cache
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """`jiwer 4.0.0`, for signatures."""
     try:
-        return metadata.version(library)
+        return f"{library} {metadata.version(library)}"
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return f"{library} not installed"
 
 
 class WordErrors:

@@ -51,7 +51,7 @@ class LocalModel:
         """One exchange, its answer made to follow a JSON schema.
 
         Args:
-            messages: `role` and `content` each.
+            messages: `role` and `content` each; all but the last one are kept for the next time.
             schema: of the answer.
             most_tokens: of the answer.
             purpose: written down with it.
@@ -66,7 +66,7 @@ class LocalModel:
         worker = self._workers.of(self._backend)
         call = Call(
             inputs={"messages": (Artifact.from_text(json.dumps(messages, ensure_ascii=False)),)},
-            parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose},
+            parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose, "same_beginning": True},
         )
         try:
             with worker.lock:
