@@ -17,6 +17,7 @@ from hopline.agent.acting.deciding import HopByHop, hop_by_hop
 from hopline.agent.attachment import Attachment, open_all
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Failure, Hop, RunRecord
+from hopline.agent.notebook import remember
 from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan, plan_from_json
@@ -96,6 +97,7 @@ class Agent:
         self._local_model = LocalModel(self._workers)
         self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
         self._tracing = open_tracing(profile, traces)
+        remember(journal)
 
     @classmethod
     def from_profile(

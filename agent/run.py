@@ -13,6 +13,7 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.hops.records import ArtifactRef, Hop, ModelCall, Probe, RunRecord, RunStatus
 from hopline.agent.loss.run import RunLoss
 from hopline.agent.measuring import measure
+from hopline.agent.notebook import artifact_html
 from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.running.events import OnEvent, nobody
 from hopline.tools.artifact import TEXT, Artifact
@@ -49,12 +50,17 @@ class Output:
         path: file with its bytes.
         sha256: id of the artifact.
         text: the words, for text; empty otherwise.
+        media_type: IANA media type.
     """
 
     modality: str
     path: Path
     sha256: str
     text: str = ""
+    media_type: str = ""
+
+    def _repr_html_(self) -> str:
+        return artifact_html(Artifact(data=self.path.read_bytes(), modality=self.modality, media_type=self.media_type))
 
 
 class Run:
@@ -125,7 +131,7 @@ class Run:
             shutil.copyfile(path, target)
             path = target
         text = self._journal.read(ref).text if ref.modality == TEXT else ""
-        return Output(modality=ref.modality, path=path, sha256=ref.id, text=text)
+        return Output(modality=ref.modality, path=path, sha256=ref.id, text=text, media_type=ref.media_type)
 
     def read(self, ref: ArtifactRef) -> Artifact:
         """What a hop took or gave: `run.read(run.hops[0].outputs["text"][0]).text`.

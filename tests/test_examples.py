@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from hopline.tools.fakes.ollama import Line, OllamaServer, words
+from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -78,6 +80,44 @@ def test_llama_vision(tmp_path: Path) -> None:
     assert (tmp_path / "llama-vision" / "01-text.md").read_text("utf-8").startswith("Shopping\n")
 
 
+def tour() -> Any:
+    return nbformat.reads((EXAMPLES / "tour.ipynb").read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]  # it has no types
+
+
+@pytest.mark.models
+def test_tour(tmp_path: Path) -> None:
+    for memo in EXAMPLES.glob("memo.*"):
+        (tmp_path / memo.name).write_bytes(memo.read_bytes())
+    notebook = tour()
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=where).execute()
+    shown: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error"
+            told = output.text if output.output_type == "stream" else output.data.get("text/html", "")
+            shown[cell.source.splitlines()[-1]] = told or output.data["text/plain"]
+    assert "<svg" in shown['agent.plan(request, {"audio1": "audio"})']
+    assert '<img src="data:image/png;base64,' in shown["run.outputs[0]"]
+    assert '<audio controls preload="metadata" src="data:audio/wav;base64,' in shown["run.outputs[1]"]
+    assert "Text to image" in shown["run.hops[1]"]
+    assert "two red cars" in shown["run.loss()"]
+    assert shown["run"].startswith("<iframe")
+    swapped = shown["[(hop.backend, hop.cached_from is not None) for hop in other.hops]"]
+    assert "('text_to_image:pictograms', True)" in swapped
+    assert "('image_captioning:exemplar', False)" in swapped
+    assert shown["run_experiment(experiment, journal=agent.journal)"].startswith("<iframe")
+
+
+def test_the_tour_is_kept_without_outputs() -> None:
+    nbformat.validate(tour())
+    code = [cell for cell in tour().cells if cell.cell_type == "code"]
+    assert code
+    assert [cell.source for cell in code if cell.outputs or cell.execution_count is not None] == []
+
+
 def test_every_example_is_run() -> None:
     told = Path(__file__).read_text("utf-8")
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in told] == []
+    assert [
+        path.name for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")] if f'"{path.name}"' not in told
+    ] == []

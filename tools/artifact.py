@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from hopline.tools.notebook import drawn
+
 TEXT, IMAGE, AUDIO, VIDEO = "text", "image", "audio", "video"
 MODALITIES = (TEXT, IMAGE, AUDIO, VIDEO)
 
@@ -72,3 +74,6 @@ class Artifact:
     def extension(self) -> str:
         """File name extension for the media type, with its dot; `.bin` when unknown."""
         return EXTENSIONS.get(self.media_type, ".bin")
+
+    def _repr_html_(self) -> str:
+        return drawn(self)

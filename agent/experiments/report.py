@@ -18,6 +18,7 @@ from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.score import Unscored
 from hopline.agent.loss.survival import Survival
 from hopline.agent.views.artifact import artifact_fragment
+from hopline.agent.views.frame import page_frame
 from hopline.agent.views.gallery import Gallery
 from hopline.agent.views.markup import Html, tag
 from hopline.agent.views.page import document, section
@@ -56,6 +57,9 @@ class Study:
     journal: Journal
     command: str
     versions: Mapping[str, Mapping[str, str]]
+
+    def _repr_html_(self) -> str:
+        return page_frame(html(self, plots(self)), title=f"experiment {self.grid.experiment.name}", height_px=900)
 
 
 Rows = list[list[str]]

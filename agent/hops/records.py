@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hopline.tools.backend import MechanicalLoss
+from hopline.tools.notebook import drawn
 
 HopStatus = Literal["running", "ok", "failed", "cancelled", "skipped"]
 RunStatus = Literal["running", "ok", "partial", "failed", "cancelled"]
@@ -115,6 +116,9 @@ class Hop:
     def output_list(self) -> tuple[ArtifactRef, ...]:
         """All outputs, port after port."""
         return tuple(ref for refs in self.outputs.values() for ref in refs)
+
+    def _repr_html_(self) -> str:
+        return drawn(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

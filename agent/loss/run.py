@@ -19,6 +19,7 @@ from hopline.agent.loss.recoding import recoding_score
 from hopline.agent.loss.score import Score
 from hopline.agent.loss.text import Encoder, TextMetric
 from hopline.tools.artifact import Artifact
+from hopline.tools.notebook import drawn
 
 FORMAT = "hopline.loss/1"
 State = Literal["seen", "altered", "not_read", "seen_again", "void", "unscored"]
@@ -136,6 +137,9 @@ class RunLoss:
             "hops": [_plain(hop) for hop in self.hops],
             "notes": list(self.notes),
         }
+
+    def _repr_html_(self) -> str:
+        return drawn(self)
 
 
 def _plain(hop: HopLoss) -> dict[str, Any]:

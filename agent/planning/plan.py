@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from hopline.tools.errors import BadPlan
+from hopline.tools.notebook import drawn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FORMAT = "hopline.plan/1"
@@ -128,6 +129,9 @@ class Plan(_Value):
     def to_json(self) -> dict[str, Any]:
         """Plain data of format `hopline.plan/1`, valid input for `run --plan`."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def _repr_html_(self) -> str:
+        return drawn(self)
 
 
 def plan_from_json(data: object) -> Plan:
