@@ -13,14 +13,14 @@ from typing import Self, TypedDict, Unpack
 
 from hopline.agent.acting.answer import closing_answer, only_what_exists, small_talk
 from hopline.agent.acting.conversation import Conversation
-from hopline.agent.acting.deciding import HopByHop, hop_by_hop
+from hopline.agent.acting.deciding import HopByHop, chat_model, hop_by_hop
 from hopline.agent.attachment import Attachment, open_all
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Failure, Hop, RunRecord
 from hopline.agent.notebook import remember
 from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
-from hopline.agent.planning.plan import Plan, plan_from_json
+from hopline.agent.planning.plan import Plan, Problem, plan_from_json
 from hopline.agent.run import Run
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.local_model import LocalModel
@@ -32,6 +32,9 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
 from hopline.tools.exchange import Exchange
 from hopline.tools.registry import Registry, installed
+
+PLANNERS = ("typed", "assisted", "chat")
+"""No language model; a small one on this machine beside the search; the profile's chat model."""
 
 Attachable = Attachment | str | Path | Artifact
 
@@ -148,7 +151,7 @@ class Agent:
         Args:
             request: plain words.
             attachments: type by handle, `{"audio1": "audio"}`.
-            planner: `typed` or `assisted`; by default `HOPLINE_PLANNER`, the profile's, or `assisted`
+            planner: one of `PLANNERS`; by default `HOPLINE_PLANNER`, the profile's, or `assisted`
                 where the local language model is present, else `typed`.
             route: `cheapest`, `fastest` or `most-faithful` where several paths fit.
 
@@ -167,7 +170,7 @@ class Agent:
         cancelled: threading.Event | None,
     ) -> Plan:
         """A checked plan; what is asked of a language model for it goes into `exchanges`."""
-        from hopline.agent.planning import assisted, typed
+        from hopline.agent.planning import assisted, chat, typed
 
         chosen = self._planner(planner)
         if chosen == "typed":
@@ -175,16 +178,25 @@ class Agent:
         if chosen == "assisted":
             ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
             return self._checked(assisted.plan(request, self.registry, attachments, ask), attachments)
+        if chosen == "chat":
+            model = partial(chat_model, self.profile)
+            return self._checked(
+                chat.plan(request, self.registry, attachments, model, exchanges, cancelled), attachments
+            )
         if chosen == "agent":
             raise UserError("the agent decides hop by hop: it has no plan to show.", hint="Run it.")
-        raise UserError(f"there is no planner {chosen!r} here.", hint="Use --planner typed or assisted.")
+        raise UserError(f"there is no planner {chosen!r} here.", hint=f"Use --planner {', '.join(PLANNERS)}.")
 
     def _planner(self, wanted: str) -> str:
         chosen = wanted or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
         return chosen or ("assisted" if self._local_model.present else "typed")
 
     def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
-        return plan.model_copy(update={"problems": tuple(check(plan, self.registry, attachments))})
+        problems = check(plan, self.registry, attachments)
+        if why := plan.why.get("fallback"):
+            words = f"the typed planner decided, for the language model could not: {why}"
+            problems = (Problem(severity="warning", message=words), *problems)
+        return plan.model_copy(update={"problems": problems})
 
     # -- running -----------------------------------------------------------------------------
 

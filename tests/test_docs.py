@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +36,8 @@ def test_code_blocks_run_and_print_what_they_say(
     for example in (ROOT / "examples").glob("memo.*"):
         (tmp_path / example.name).write_bytes(example.read_bytes())
     monkeypatch.chdir(tmp_path)
+    # As in an activated environment: pages name the command `hopline` alone.
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     names: dict[str, object] = {"__name__": "__page__"}
     for code, expected in blocks(page):
         exec(compile(code, str(page), "exec"), names)

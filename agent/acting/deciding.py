@@ -1,4 +1,4 @@
-"""Who decides a run hop by hop: the profile's chat model."""
+"""The profile's chat model: it plans, or decides hop by hop."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class HopByHop:
 
 
 def hop_by_hop(profile: Profile) -> HopByHop:
+    """A run that the profile's chat model decides.
+
+    Raises:
+        Unavailable, BadPlan: see `chat_model`.
+    """
+    return HopByHop(model=chat_model(profile))
+
+
+def chat_model(profile: Profile) -> ChatModel:
     """The chat model of a profile, looked at.
 
     Raises:
@@ -26,10 +35,10 @@ def hop_by_hop(profile: Profile) -> HopByHop:
     """
     if not profile.chat:
         raise MissingModel(
-            f"the agent needs a chat model, and the profile {profile.name!r} names none.",
+            f"this needs a chat model, and the profile {profile.name!r} names none.",
             hint='Use --profile local, or write one into a profile of your own: chat = "ollama:qwen2.5".',
         )
     model = open_chat(profile.chat)
     if model.remote and not profile.remote:
         raise BadPlan(f"{model.name} is told things elsewhere, and the profile {profile.name!r} forbids it.")
-    return HopByHop(model=model)
+    return model

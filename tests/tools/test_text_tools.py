@@ -34,6 +34,7 @@ class Scripted(LanguageModel):
         most_tokens: int,
         schema: Mapping[str, Any] | None = None,
         purpose: str = "",
+        same_beginning: bool = False,
     ) -> Exchange:
         self.asked.append(messages[-1]["content"])
         assert messages[0]["role"] == "system"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Name or TOML file of a profile.")]
+PlannerName = Annotated[
+    str,
+    typer.Option("--planner", help="typed, assisted, chat, or agent (hop by hop)."),
+]
 ToolsFrom = Annotated[list[Path] | None, typer.Option("--tools-from", help="Python file whose @tool functions to add.")]
 Files = Annotated[list[str] | None, typer.Option("--attach", "-a", help="File to attach; may be given several times.")]
 
@@ -81,7 +85,7 @@ def run(
     plan: Annotated[Path | None, typer.Option("--plan", help="Run a saved or edited plan (JSON).")] = None,
     chain: Annotated[str, typer.Option("--chain", help='Run a chain once: "text_to_speech | speech_to_text".')] = "",
     profile: ProfileName = "offline",
-    planner: Annotated[str, typer.Option("--planner", help="typed; the profile's by default.")] = "",
+    planner: PlannerName = "",
     loss: Annotated[bool, typer.Option("--loss", help="Measure what each hop lost.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to copy the outputs into.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Call every tool, even for equal work.")] = False,
@@ -167,7 +171,7 @@ def plan(
     tools: Annotated[Path | None, typer.Option("--tools", help="Plan over this tool list (JSON).")] = None,
     cases: Annotated[Path | None, typer.Option("--cases", help="Plan many requests, one JSON a line.")] = None,
     profile: ProfileName = "offline",
-    planner: Annotated[str, typer.Option("--planner", help="typed; the profile's by default.")] = "",
+    planner: PlannerName = "",
     explain: Annotated[bool, typer.Option("--explain", help="Show clauses, matches, bridges, the runner-up.")] = False,
     tools_from: ToolsFrom = None,
     json_: Json = False,
@@ -227,6 +231,8 @@ def _show_plan(made: Plan, explain: bool) -> None:
                     sources.append(f"{name} = “{visible(source.text)}”")
         settings = "".join(f", {name}={value!r}" for name, value in step.parameters.items())
         typer.echo(f"{step.id}  {step.tool}({', '.join(sources)}{settings})")
+    if not explain:
+        human().print(f"Decided by the {made.planner} planner.", style="dim")
     for problem in made.problems:
         where = f"{problem.step}: " if problem.step else ""
         human().print(f"{problem.severity}: {where}{visible(problem.message)}", style="yellow", markup=False)
