@@ -44,6 +44,9 @@ class Limits(BaseSettings):
     max_mapped_width: int = Field(default=64, gt=0, description="items over which one step is mapped")
     hop_timeout_s: float = Field(default=600, gt=0, description="wall clock of one hop, loading included")
     hop_memory_mib: float = Field(default=6144, gt=0, description="resident memory of one worker, MiB")
+    plan_timeout_s: float = Field(
+        default=120, gt=0, description="wall clock of one reply of the local model to a planner, seconds"
+    )
     chat_timeout_s: float = Field(default=300, gt=0, description="wall clock of one reply of a chat model, seconds")
     chat_num_ctx: int = Field(default=8192, ge=512, description="context of a chat model on Ollama, tokens")
     agent_model_calls: int = Field(default=24, gt=0, description="turns of a model that decides hop by hop")

@@ -11,15 +11,11 @@ from typing import Any
 from hopline.agent.running.workers import Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Call
-from hopline.tools.errors import HoplineError
+from hopline.tools.errors import HoplineError, HopTimeout
 from hopline.tools.exchange import Exchange
 from hopline.tools.gguf import Completion
-from hopline.tools.home import limits
+from hopline.tools.home import limits, setting
 from hopline.tools.models import find
-
-PLAN_TIMEOUT_S = 120
-"""Wall clock of one exchange, loading included; a cold one takes about 25 s on two cores."""
-
 
 class LocalModel:
     """Asks the small language model of this machine, one exchange at a time.
@@ -60,10 +56,11 @@ class LocalModel:
 
         Raises:
             MissingExtra, MissingModel: it is not on this machine.
-            HopError: it failed, was stopped, or took longer than `PLAN_TIMEOUT_S`; in the last two
-                cases its process is ended.
+            HopError: it failed, was stopped, or took longer than `limits().plan_timeout_s`; in the
+                last two cases its process is ended.
         """
         worker = self._workers.of(self._backend)
+        timeout_s = limits().plan_timeout_s
         call = Call(
             inputs={"messages": (Artifact.from_text(json.dumps(messages, ensure_ascii=False)),)},
             parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose, "same_beginning": True},
@@ -72,11 +69,15 @@ class LocalModel:
             with worker.lock:
                 result, _ = worker.call(
                     call,
-                    timeout_s=PLAN_TIMEOUT_S,
+                    timeout_s=timeout_s,
                     memory_mib=limits().hop_memory_mib,
                     progress=lambda fraction, words: None,
                     cancelled=cancelled or threading.Event(),
                 )
+        except HopTimeout:
+            raise HopTimeout(
+                f"it took longer than its {timeout_s:g} s to answer.", hint=f"Raise {setting('plan_timeout_s')}."
+            ) from None
         except HoplineError as error:
             kept.extend(error.exchanges)
             raise
