@@ -17,6 +17,7 @@ from hopline.tools.gguf import Completion
 from hopline.tools.home import limits, setting
 from hopline.tools.models import find
 
+
 class LocalModel:
     """Asks the small language model of this machine, one exchange at a time.
 
