@@ -31,6 +31,7 @@ from hopline.agent.tracing.tracing import open_tracing
 from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
 from hopline.tools.exchange import Exchange
+from hopline.tools.home import Limits
 from hopline.tools.registry import Registry, installed
 
 PLANNERS = ("typed", "assisted", "chat")
@@ -79,6 +80,7 @@ class Agent:
         workers: processes of the heavy backends; its own by default.
         traces: where runs go as OpenTelemetry spans: a JSON Lines file, an OTLP/HTTP address or a TracerProvider;
             by default what `HOPLINE_TRACES` or the profile says, which is nowhere.
+        within: limits of a hop; those of the environment by default.
 
     Raises:
         UserError, MissingExtra: the traces cannot go there.
@@ -92,13 +94,14 @@ class Agent:
         journal: Journal,
         workers: Workers | None = None,
         traces: object = None,
+        within: Limits | None = None,
     ) -> None:
         self.registry = registry
         self.profile = profile
         self.journal = journal
         self._workers = workers or Workers()
         self._local_model = LocalModel(self._workers)
-        self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers)
+        self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers, within=within)
         self._tracing = open_tracing(profile, traces)
         remember(journal)
 

@@ -309,7 +309,8 @@ class _Study:
         if len(names) < 2:
             found: Estimate | Unscored = Unscored(reason="one source cannot be mistaken")
         else:
-            scores = _grams([first[n] for n in names]) @ _grams([self.references[n] for n in names]).T
+            pool = [*(self.references[n] for n in names), *self.grid.corpus.distractors]
+            scores = _grams([first[n] for n in names]) @ _grams(pool).T
             found = measure_identification(scores).bits
         return Figure(node=node, measure="identification_bits", figure=found)
 
@@ -330,7 +331,7 @@ class _Study:
     def chain(self, name: str, figures: Sequence[Figure]) -> ChainFigures:
         survival = self._survival(name)
         blame = measure_blame(survival) if isinstance(survival, Survival) else survival
-        ends = [n for n in nodes_of(self.grid) if n.chain == name and self._is_end(n)]
+        ends = [n for n in nodes_of(self.grid) if n.chain == name and n.ends]
         totals = [
             f.figure
             for f in figures
@@ -338,10 +339,6 @@ class _Study:
         ]
         rises = check_processing([t for t in totals if isinstance(t, Estimate)]).rises
         return ChainFigures(survival=survival, blame=blame, mcd=self._mcd(ends), drift=self._drift(ends), rises=rises)
-
-    def _is_end(self, node: Node) -> bool:
-        links = next(len(c.links) for c in self.grid.experiment.expanded() if c.name == node.chain)
-        return node.step % links == 0
 
     def _mcd(self, ends: Sequence[Node]) -> Estimate | Unscored:
         if not self.vectors:

@@ -1,15 +1,22 @@
-"""The sources of an experiment: probe messages, texts, or a folder of files with references."""
+"""The sources of an experiment: probe messages, texts, a folder of files with references, a dataset."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hopline.agent.experiments.dataset import read_rows
 from hopline.agent.experiments.spec import Experiment
+from hopline.agent.experiments.twins import twins
+from hopline.agent.loss.extraction import Extractor
 from hopline.agent.loss.grammar import PICTURE, SPEECH, Grammar
+from hopline.agent.loss.plugins import extractor
 from hopline.tools.artifact import TEXT, Artifact
 from hopline.tools.errors import BadInput, UserError
 from hopline.tools.media import open_file
@@ -17,6 +24,8 @@ from hopline.tools.media import open_file
 GRAMMARS = {grammar.name: grammar for grammar in (SPEECH, PICTURE)}
 GRAMMAR_COUNT = 48
 MANIFESTS = ("metadata.csv", "metadata.jsonl")
+SAYS = ("text", "transcription", "caption", "sentence")
+"""Columns that may say what a file means, the first that is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,13 +36,20 @@ class Source:
         id: unique in its corpus, in the order of the corpus when sorted as it stands.
         artifact: what is sent.
         reference: what it says, for measuring; its own text, or None.
+        question: that is asked of it; the reference is then the answer.
         values: of the slots of a grammar's message.
     """
 
     id: str
     artifact: Artifact
     reference: str | None
+    question: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def request(self) -> str:
+        """What feeds the text inputs of a chain that no hop feeds: its own text, or its question."""
+        return self.artifact.text if self.artifact.modality == TEXT else self.question
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +59,12 @@ class Corpus:
     Attributes:
         sources: in order.
         grammar: that the messages come from, None for free content.
+        distractors: texts that were not sent, and might have been as well as one of the sources.
     """
 
     sources: tuple[Source, ...]
     grammar: Grammar | None = None
+    distractors: tuple[str, ...] = ()
 
 
 def read_corpus(experiment: Experiment) -> Corpus:
@@ -57,17 +75,63 @@ def read_corpus(experiment: Experiment) -> Corpus:
     """
     wanted = experiment.sources
     if wanted.grammar:
-        return _messages(wanted.grammar, wanted.count or GRAMMAR_COUNT, wanted.seed)
-    path = experiment.folder / (wanted.texts or wanted.folder)
-    found = _texts(path) if wanted.texts else _folder(path)
-    sources = [source for source, _ in zip(found, range(wanted.count or 10**9), strict=False)]
+        corpus = _messages(wanted.grammar, wanted.count or GRAMMAR_COUNT, wanted.seed)
+    else:
+        corpus = _free(experiment)
+    return _paired(corpus, extractor(experiment.extractor), wanted.seed or 0) if wanted.pairs else corpus
+
+
+def _paired(corpus: Corpus, reads: Extractor, seed: int) -> Corpus:
+    """Of each text and its twin, which is its equal but for one fact, a coin sends one; texts without a twin go."""
+    if corpus.sources[0].artifact.modality != TEXT or corpus.grammar is not None:
+        raise BadInput("minimal pairs are made of free texts; leave out `pairs` for anything else.")
+    chance = random.Random(seed)
+    sources, distractors = [], []
+    texts = [source.artifact.text for source in corpus.sources]
+    for source, twin in zip(corpus.sources, twins(texts, reads, seed), strict=True):
+        if twin is not None:
+            sent, other = chance.sample((source.artifact.text, twin), 2)
+            sources.append(replace(source, artifact=Artifact.from_text(sent), reference=sent))
+            distractors.append(other)
     if not sources:
-        raise BadInput(f"{path.name}: there is no source in it.")
-    ids = [source.id for source in sources]
-    twice = next((i for i in ids if ids.count(i) > 1), None)
+        raise BadInput("no text of the corpus says a fact that another text says otherwise: there are no pairs.")
+    return Corpus(sources=tuple(sources), distractors=tuple(distractors))
+
+
+def _free(experiment: Experiment) -> Corpus:
+    wanted = experiment.sources
+    if wanted.dataset:
+        name, found = wanted.dataset, _dataset(experiment)
+    else:
+        path = experiment.folder / (wanted.texts or wanted.folder)
+        name, found = path.name, _texts(path) if wanted.texts else _folder(path)
+    sources = tuple(itertools.islice(found, wanted.count))
+    if not sources:
+        raise BadInput(f"{name}: there is no source in it.")
+    twice = next((i for i, count in Counter(source.id for source in sources).items() if count > 1), None)
     if twice is not None:
-        raise BadInput(f"{path.name}: two sources have the id {twice!r}.")
-    return Corpus(sources=tuple(sources))
+        raise BadInput(f"{name}: two sources have the id {twice!r}.")
+    other = next((s for s in sources if s.artifact.modality != sources[0].artifact.modality), None)
+    if other is not None:
+        raise BadInput(
+            f"{name}: {sources[0].id} is {sources[0].artifact.modality}, {other.id} is {other.artifact.modality};"
+            " the sources of one experiment are of one modality."
+        )
+    silent = next((s for s in sources if bool(s.question) != bool(sources[0].question)), None)
+    if silent is not None:
+        first, second = (silent, sources[0]) if sources[0].question else (sources[0], silent)
+        raise BadInput(f"{name}: {first.id} has no question, but {second.id} has one.")
+    return Corpus(sources=sources)
+
+
+def _dataset(experiment: Experiment) -> Iterator[Source]:
+    wanted = experiment.sources
+    for number, (artifact, row) in enumerate(read_rows(wanted, experiment.folder)):
+        own = artifact.text if artifact.modality == TEXT else None
+        said = next((row[column] for column in filter(None, (wanted.reference, *SAYS)) if column in row), None)
+        yield Source(
+            id=row.get("id") or str(number), artifact=artifact, reference=own or said, question=row.get("question", "")
+        )
 
 
 def _messages(name: str, count: int, seed: int | None) -> Corpus:
@@ -103,34 +167,39 @@ def _texts(path: Path) -> Iterator[Source]:
 def _folder(path: Path) -> Iterator[Source]:
     if not path.is_dir():
         raise UserError(f"{path}: there is no such folder.")
-    references = _references(path)
-    missing = next((name for name in references if not (path / name).is_file()), None)
+    manifest = _manifest(path)
+    missing = next((name for name in manifest if not (path / name).is_file()), None)
     if missing is not None:
         raise BadInput(f"{path.name}: its manifest names {missing}, which is not there.")
     names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
     for name in sorted(n for n in names if n not in MANIFESTS and not Path(n).name.startswith(".")):
         artifact = open_file(path / name)
-        reference = references.get(name) or (artifact.text if artifact.modality == TEXT else None)
-        yield Source(id=name, artifact=artifact, reference=reference)
+        own = artifact.text if artifact.modality == TEXT else None
+        for number, row in enumerate(manifest.get(name) or [{}], 1):
+            yield Source(
+                id=row.get("id") or (name if number == 1 else f"{name}#{number}"),
+                artifact=artifact,
+                reference=next((row[column] for column in SAYS if row.get(column)), own),
+                question=row.get("question") or "",
+            )
 
 
-def _references(folder: Path) -> dict[str, str]:
-    """What each file says, by name: `metadata.csv` or `.jsonl` with `file_name` and `text` or `transcription`."""
+def _manifest(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of `metadata.csv` or `metadata.jsonl`, by file."""
     path = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     if path is None:
         return {}
     if path.suffix == ".csv":
-        rows = list(enumerate(csv.DictReader(_read(path).splitlines()), 2))
+        rows = list(enumerate(csv.DictReader(_read(path).splitlines(keepends=True)), 2))
     else:
         lines = enumerate(_read(path).splitlines(), 1)
         rows = [(number, _row(path.name, number, line)) for number, line in lines if line.strip()]
-    found = {}
+    found: dict[str, list[dict[str, str]]] = {}
     for number, row in rows:
-        text = row.get("text") or row.get("transcription")
         if not row.get("file_name"):
             raise BadInput(f"{path.name}, line {number}: it has no file_name.")
-        if text:
-            found[str(row["file_name"])] = str(text)
+        told = {name: str(value) for name, value in row.items() if value not in (None, "")}
+        found.setdefault(told["file_name"], []).append(told)
     return found
 
 

@@ -21,7 +21,9 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.run import Run
 from hopline.agent.running.profile import Profile
 from hopline.agent.running.workers import Workers
+from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
+from hopline.tools.home import Limits
 from hopline.tools.registry import Registry
 
 
@@ -88,11 +90,20 @@ class LocalEngine:
         profile: which backend serves each tool.
         journal: where everything is written, shared by the lanes.
         lanes: trajectories side by side; one for each core by default.
+        within: limits of a hop; those of the environment by default.
     """
 
-    def __init__(self, *, registry: Registry, profile: Profile, journal: Journal, lanes: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        profile: Profile,
+        journal: Journal,
+        lanes: int | None = None,
+        within: Limits | None = None,
+    ) -> None:
         self._make: Callable[[Workers], Agent] = lambda workers: Agent(
-            registry=registry, profile=profile, journal=journal, workers=workers
+            registry=registry, profile=profile, journal=journal, workers=workers, within=within
         )
         self._lanes = lanes or os.cpu_count() or 2
         self._units: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
@@ -155,7 +166,7 @@ class LocalEngine:
 
     def _run(self, agent: Agent, trajectory: Trajectory) -> Ended:
         source = trajectory.source
-        is_text = source.artifact.modality == "text"
+        attached = [] if source.artifact.modality == TEXT else [source.artifact]
         try:
             if trajectory.cut:
                 run = agent.open(trajectory.cut)
@@ -163,8 +174,8 @@ class LocalEngine:
                     agent.resume(run)
             else:
                 started = agent.start(
-                    source.artifact.text if is_text else trajectory.experiment,
-                    [] if is_text else [source.artifact],
+                    source.request or trajectory.experiment,
+                    attached,
                     chain=trajectory.chain.written,
                     seed=trajectory.seed,
                     labels={"experiment": trajectory.experiment, "cell": trajectory.cell},

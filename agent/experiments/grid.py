@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hopline.agent.experiments.channels import CHANNELS
@@ -17,7 +19,11 @@ from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan
 from hopline.agent.running.profile import Profile
-from hopline.tools.errors import BadPlan
+from hopline.agent.running.readiness import readiness_of
+from hopline.agent.running.runner import seeded
+from hopline.tools.artifact import TEXT
+from hopline.tools.backend import Backend
+from hopline.tools.errors import BadPlan, MissingBackend, Unavailable
 from hopline.tools.registry import Registry, installed
 
 FINISHED = ("ok", "failed", "partial")
@@ -34,11 +40,13 @@ class Grid:
     """All trajectories of an experiment.
 
     Attributes:
-        experiment: it.
+        experiment: it, without the chains that were left out.
         corpus: its sources.
         plans: of each chain, by name; its inputs are those of a source of the corpus's first modality.
         units: trajectories by source.
         registry: of the tools in the plans.
+        links: backend and parameters of each step of each chain, by its name.
+        left_out: optional chains that lack something here, by name, and what.
     """
 
     experiment: Experiment
@@ -46,6 +54,8 @@ class Grid:
     plans: Mapping[str, Plan]
     units: tuple[Unit, ...]
     registry: Registry
+    links: Mapping[str, Sequence[Link]]
+    left_out: Mapping[str, str]
 
     def makes(self, tool: str) -> tuple[str, ...]:
         """Types of what a tool makes."""
@@ -56,6 +66,40 @@ class Grid:
         """All, source by source."""
         return tuple(trajectory for unit in self.units for trajectory in unit)
 
+    @property
+    def hops(self) -> int:
+        """Hops of all trajectories, as if nothing were shared."""
+        return sum(len(self.plans[t.chain.name].steps) for t in self.trajectories)
+
+    def calls(self, trajectories: Iterable[Trajectory]) -> Counter[str]:
+        """How often each backend is called at most for some trajectories: what they share is called once."""
+        seen: set[bytes] = set()
+        found: Counter[str] = Counter()
+        for trajectory in trajectories:
+            at = f"{trajectory.source.artifact.id} {trajectory.source.question}".encode()
+            for link in self.links[trajectory.chain.name]:
+                seed = trajectory.seed if link.seeded else 0
+                at = hashlib.sha256(at + f"{link.decides} {seed}".encode()).digest()
+                if at not in seen:
+                    seen.add(at)
+                    found[link.backend] += 1
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """One step of a chain, ready to be called.
+
+    Attributes:
+        backend: its id.
+        decides: what decides its outputs, beside its inputs and its seed.
+        seeded: its seed matters too, or tells repeats apart.
+    """
+
+    backend: str
+    decides: str
+    seeded: bool
+
 
 def registry_with_channels() -> Registry:
     """The installed tools and the channels of experiments."""
@@ -65,21 +109,48 @@ def registry_with_channels() -> Registry:
     return registry
 
 
-def make_grid(experiment: Experiment, corpus: Corpus, registry: Registry, profile: Profile) -> Grid:
+def make_grid(
+    experiment: Experiment, corpus: Corpus, registry: Registry, profile: Profile, *, ready: bool = False
+) -> Grid:
     """The grid, checked; nothing runs.
 
+    Args:
+        experiment: as it was written.
+        corpus: its sources.
+        registry: what the chains may use.
+        profile: which backend serves each tool.
+        ready: what the backends need must be here.
+
     Raises:
-        BadPlan: a chain does not read, does not fit its sources, or does not fit itself when repeated.
-        NotFound, MissingBackend: a tool is unknown, or nothing here serves it.
+        BadPlan: a chain does not read, does not fit its sources, or does not fit itself when repeated; or the
+            experiment is larger than its limit.
+        NotFound: a tool is unknown.
+        Unavailable: a chain that is not optional lacks something here.
     """
-    plans = {}
-    identities = {}
+    plans: dict[str, Plan] = {}
+    links: dict[str, Sequence[Link]] = {}
+    identities: dict[str, list[object]] = {}
+    left_out: dict[str, str] = {}
     for chain in experiment.expanded():
         plan = _plan(chain, corpus.sources[0], registry)
-        plans[chain.name] = plan
-        backends = [profile.choose(registry, step.tool, step.backend) for step in plan.steps]
-        # What decides the outputs, channel by channel: a changed backend makes new cells.
-        identities[chain.name] = [(b.identity(), s.parameters) for b, s in zip(backends, plan.steps, strict=True)]
+        try:
+            backends = [profile.choose(registry, step.tool, step.backend) for step in plan.steps]
+            if ready:
+                _require(backends, registry, profile)
+            # What decides the outputs, channel by channel: a changed backend makes new cells.
+            decides: list[object] = [(b.identity(), s.parameters) for b, s in zip(backends, plan.steps, strict=True)]
+        except Unavailable as error:
+            if not chain.optional:
+                raise type(error)(f"chain {chain.name!r}: {error.args[0]}", hint=error.hint) from None
+            left_out[chain.name] = str(error)
+            continue
+        plans[chain.name], identities[chain.name] = plan, decides
+        links[chain.name] = [
+            Link(backend=b.id, decides=_plain(d), seeded=seeded(b)) for b, d in zip(backends, decides, strict=True)
+        ]
+    if not plans:
+        raise MissingBackend("all chains were left out: " + "; ".join(f"{n}: {why}" for n, why in left_out.items()))
+    here = experiment.without(left_out) if left_out else experiment
     units = tuple(
         tuple(
             Trajectory(
@@ -90,29 +161,52 @@ def make_grid(experiment: Experiment, corpus: Corpus, registry: Registry, profil
                 cell=_cell(source, identities[chain.name], experiment.seed + repeat),
                 experiment=experiment.name,
             )
-            for chain in experiment.expanded()
+            for chain in here.expanded()
             for repeat in range(experiment.repeats)
         )
         for source in corpus.sources
     )
-    return Grid(experiment=experiment, corpus=corpus, plans=plans, units=units, registry=registry)
+    grid = Grid(
+        experiment=here, corpus=corpus, plans=plans, units=units, registry=registry, links=links, left_out=left_out
+    )
+    most = experiment.limits.hops
+    if most is not None and grid.hops > most:
+        raise BadPlan(f"{experiment.name} has {grid.hops} hops; its limit is {most}.")
+    return grid
 
 
 def _plan(chain: Chain, source: Source, registry: Registry) -> Plan:
     modality = source.artifact.modality
-    is_text = modality == "text"
-    handles = {} if is_text else {f"{modality}1": modality}
-    plan = chain_plan(chain.written, registry, handles, source.artifact.text if is_text else chain.name)
+    handles = {} if modality == TEXT else {f"{modality}1": modality}
+    plan = chain_plan(chain.written, registry, handles, source.request)
     problems = [p for p in check(plan, registry, handles) if p.severity == "error"]
     if problems:
         raise BadPlan(f"chain {chain.name!r}, {problems[0].step}: {problems[0].message}")
     return plan
 
 
-def _cell(source: Source, steps: Iterable[object], seed: int) -> str:
+def _require(backends: Sequence[Backend], registry: Registry, profile: Profile) -> None:
+    """All that some backends need is here, and what those need that they call.
+
+    Raises:
+        Unavailable: something is not.
+    """
+    for backend in backends:
+        found = readiness_of(backend, profile)
+        if not found.ready:
+            raise MissingBackend(f"{backend.id} lacks {', '.join(found.missing)}.", hint="; ".join(found.commands))
+        _require([profile.choose(registry, tool) for tool in backend.needs], registry, profile)
+
+
+def _cell(source: Source, steps: Sequence[object], seed: int) -> str:
     """Address of a trajectory: what was sent, through what, with which seed."""
-    text = json.dumps([source.artifact.id, source.artifact.media_type, list(steps), seed], sort_keys=True, default=str)
+    asked = [source.question] if source.question else []
+    text = _plain([source.artifact.id, source.artifact.media_type, list(steps), seed, *asked])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def run_grid(grid: Grid, engine: Engine, journal: Journal, on_ended: OnEnded) -> dict[str, Ended]:
@@ -130,6 +224,7 @@ def run_grid(grid: Grid, engine: Engine, journal: Journal, on_ended: OnEnded) ->
     have, cut = _known(grid, journal)
     ended: dict[str, Ended] = {}
     total = len(grid.trajectories)
+    minutes = grid.experiment.limits.minutes
     for unit in grid.units:
         missing = []
         for trajectory in unit:
@@ -142,9 +237,16 @@ def run_grid(grid: Grid, engine: Engine, journal: Journal, on_ended: OnEnded) ->
                 missing.append(replace(trajectory, cut=cut.get(trajectory.cell, "")))
         if missing:
             engine.submit(tuple(missing))
-    for one in engine.results():
-        ended[one.trajectory.cell] = one
-        on_ended(one, len(ended), total)
+    bell = threading.Timer(minutes * 60, engine.cancel) if minutes else None
+    if bell:
+        bell.start()
+    try:
+        for one in engine.results():
+            ended[one.trajectory.cell] = one
+            on_ended(one, len(ended), total)
+    finally:
+        if bell:
+            bell.cancel()
     return ended
 
 

@@ -20,14 +20,16 @@ class Node:
     Attributes:
         chain: its name.
         step: number of the hop that makes it, from 1.
-        generation: from 1.
+        generation: from 1; 0 before the first one.
         tool: of that hop.
+        ends: it is the last text of its generation.
     """
 
     chain: str
     step: int
     generation: int
     tool: str
+    ends: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +61,13 @@ def nodes_of(grid: Grid) -> list[Node]:
     """The text nodes of all chains, in order."""
     found = []
     for chain in grid.experiment.expanded():
-        plan = grid.plans[chain.name]
-        for number, step in enumerate(plan.steps, 1):
-            if TEXT in grid.makes(step.tool):
-                generation = (number - 1) // len(chain.links) + 1
-                found.append(Node(chain=chain.name, step=number, generation=generation, tool=step.tool))
+        steps = enumerate(grid.plans[chain.name].steps, 1)
+        texts = [(number, step.tool) for number, step in steps if TEXT in grid.makes(step.tool)]
+        last = {chain.generation(number): number for number, _ in texts}
+        for number, tool in texts:
+            generation = chain.generation(number)
+            ends = generation > 0 and last[generation] == number
+            found.append(Node(chain=chain.name, step=number, generation=generation, tool=tool, ends=ends))
     return found
 
 

@@ -212,8 +212,10 @@ def methods(study: Study) -> str:
         sent = f"{n} probe messages of {corpus.grammar.bits:.1f} bits (grammar {corpus.grammar.name}, seed " + (
             f"{experiment.sources.seed if experiment.sources.seed is not None else corpus.grammar.seed})"
         )
+    arrow = " → "
     chains = "; ".join(
-        f"{c.name}: {' → '.join(c.links)}, {c.generations} generation{'s' if c.generations > 1 else ''}"
+        f"{c.name}: {f'once {arrow.join(c.before)}, then ' if c.before else ''}{arrow.join(c.links)}, "
+        f"{c.generations} generation{'s' if c.generations > 1 else ''}"
         for c in experiment.expanded()
     )
     bits = ""
@@ -283,7 +285,7 @@ def _md(rows: Rows) -> str:
 
 def notes(study: Study) -> list[str]:
     """What a reader must know beside the headline."""
-    found = []
+    found = [f"{name} was left out: {why}" for name, why in study.grid.left_out.items()]
     for name, chain in study.analysis.chains.items():
         found += [f"{name}: {rise}." for rise in chain.rises]
         if isinstance(chain.mcd, Estimate):

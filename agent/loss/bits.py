@@ -196,30 +196,31 @@ def _slot_estimate(name: str, value: float, lo: float, hi: float, n: int, ceilin
 def measure_identification(scores: NDArray[Any], *, seed: int = 0) -> Identification:
     """Identification bits of a score matrix.
 
+    N is the size of the pool: the sources, and distractors that might have been sent as well.
     q_i(j) = (1 − ε) softmax_j(s_ij / τ) + ε / N, with τ and ε fitted on the other folds; bits = log2 N + mean
     of log2 q_i(i). The interval is Student's over the sources' terms. If every output scores its own source
     strictly highest, the bits are exactly log2 N and only a lower bound ("≥"): the pool is too easy.
 
     Args:
-        scores: shape (N, N), row = output, column = source, the diagonal its own; higher is more alike.
+        scores: shape (n, N), n at most N, row = output, column = source, the diagonal its own; higher is more alike.
         seed: of the folds.
 
     Raises:
-        ValueError: the matrix is not square, smaller than 2, or holds a number that is not finite.
+        ValueError: the matrix has more outputs than sources, under 2 outputs, or a number that is not finite.
     """
     s = np.asarray(scores, dtype=float)
-    if s.ndim != 2 or s.shape[0] != s.shape[1] or len(s) < 2:
-        raise ValueError(f"the scores have shape {s.shape}; give a square matrix of at least 2 sources")
+    if s.ndim != 2 or s.shape[0] > s.shape[1] or len(s) < 2:
+        raise ValueError(f"the scores have shape {s.shape}; give a row an output of at least 2, and a column a source")
     if not np.isfinite(s).all():
         raise ValueError("a score is not finite; give every pair of output and source a number")
-    n = len(s)
+    n, pool = s.shape
     own = np.diag(s)
-    others = np.where(np.eye(n, dtype=bool), -np.inf, s)
+    others = np.where(np.eye(n, pool, dtype=bool), -np.inf, s)
     best = others.max(axis=1)
     ties = (others == own[:, None]).sum(axis=1)
     hits = np.where(own > best, 1.0, np.where(own == best, 1.0 / (1 + ties), 0.0))
     accuracy = float(hits.mean())
-    ceiling = math.log2(n)
+    ceiling = math.log2(pool)
     perfect = bool((own > best).all())
     warnings: tuple[str, ...] = ()
     if perfect:
@@ -232,11 +233,11 @@ def measure_identification(scores: NDArray[Any], *, seed: int = 0) -> Identifica
     # Information is never negative: an interval below 0 ends there.
     lo, hi = value - half, max(0.0, min(ceiling, value + half))
     if perfect:
-        lo = _fano(_clopper_pearson(n, n)[0], n)
-    if n < 256:
-        warnings += (f"N = {n}: 256 are needed for a headline.",)
+        lo = _fano(_clopper_pearson(n, n)[0], pool)
+    if pool < 256:
+        warnings += (f"N = {pool}: 256 are needed for a headline.",)
     low, high = _clopper_pearson(round(accuracy * n), n)
-    signature = Signature(metric="identification_bits", settings={"folds": str(FOLDS), "N": str(n)}, version="1")
+    signature = Signature(metric="identification_bits", settings={"folds": str(FOLDS), "N": str(pool)}, version="1")
     return Identification(
         bits=Estimate(
             value=value, lo=lo, hi=max(hi, value), n=n, ceiling=ceiling, chance=0.0,
@@ -244,11 +245,11 @@ def measure_identification(scores: NDArray[Any], *, seed: int = 0) -> Identifica
             at_ceiling=perfect, warnings=warnings, signature=signature,
         ),
         accuracy=Estimate(
-            value=accuracy, lo=min(low, accuracy), hi=max(high, accuracy), n=n, ceiling=1.0, chance=1 / n,
+            value=accuracy, lo=min(low, accuracy), hi=max(high, accuracy), n=n, ceiling=1.0, chance=1 / pool,
             method="own source scores highest; Clopper-Pearson", at_ceiling=perfect,
-            signature=Signature(metric="identification_accuracy", settings={"N": str(n)}, version="1"),
+            signature=Signature(metric="identification_accuracy", settings={"N": str(pool)}, version="1"),
         ),
-        fano=_fano(accuracy, n),
+        fano=_fano(accuracy, pool),
     )  # fmt: skip
 
 
@@ -258,7 +259,7 @@ def _fano(accuracy: float, n: int) -> float:
 
 
 def _cross_fitted(s: NDArray[Any], seed: int) -> NDArray[Any]:
-    """log2 N + log2 q_i(i) of every source, τ and ε from the other folds; shape (N,)."""
+    """log2 N + log2 q_i(i) of every output, τ and ε from the other folds; shape (n,)."""
     n = len(s)
     spread = float(s.std()) or 1.0
     s = s / spread  # τ is then of the order of 1 whatever the metric
@@ -270,7 +271,7 @@ def _cross_fitted(s: NDArray[Any], seed: int) -> NDArray[Any]:
         rest, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
         inverse, epsilon = _fit(s[rest], rest)
         log_q = log_softmax(s[test] * inverse, axis=1)[np.arange(len(test)), test]
-        terms[test] = _mixed(log_q, epsilon, n)
+        terms[test] = _mixed(log_q, epsilon, s.shape[1])
     return terms
 
 

@@ -48,26 +48,31 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
         except HoplineError:
             yield Readiness(tool=tool.name, backend="", ready=False, missing=("no backend in this profile",))
             continue
-        packages = [p for p in backend.packages if importlib.util.find_spec(p) is None]
-        models = [manifest()[m] for m in backend.models if not manifest()[m].present]
-        others = backend.missing()
-        missing = [f"package {p}" for p in packages] + [f"model {m.name}" for m in models] + [o.what for o in others]
-        commands = []
-        if packages:
-            commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
-        if models:
-            names = [profile.name if m.name not in profile.large_models else m.name for m in models]
-            commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
-        commands += dict.fromkeys(other.command for other in others)
-        yield Readiness(
-            tool=tool.name,
-            backend=backend.id,
-            ready=not missing,
-            missing=tuple(missing),
-            commands=tuple(commands),
-            download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
-            optional=any(name in profile.large_models for name in backend.models),
-        )
+        yield readiness_of(backend, profile)
+
+
+def readiness_of(backend: Backend, profile: Profile) -> Readiness:
+    """Whether a backend can be called with a profile, and what it lacks; imports nothing heavy and loads nothing."""
+    packages = [p for p in backend.packages if importlib.util.find_spec(p) is None]
+    models = [manifest()[m] for m in backend.models if not manifest()[m].present]
+    others = backend.missing()
+    missing = [f"package {p}" for p in packages] + [f"model {m.name}" for m in models] + [o.what for o in others]
+    commands = []
+    if packages:
+        commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
+    if models:
+        names = [profile.name if m.name not in profile.large_models else m.name for m in models]
+        commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
+    commands += dict.fromkeys(other.command for other in others)
+    return Readiness(
+        tool=backend.tool,
+        backend=backend.id,
+        ready=not missing,
+        missing=tuple(missing),
+        commands=tuple(commands),
+        download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
+        optional=any(name in profile.large_models for name in backend.models),
+    )
 
 
 def models_of(registry: Registry, profile: Profile) -> list[Model]:

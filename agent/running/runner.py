@@ -22,7 +22,7 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendFailed, HopCancelled, HoplineError, HopTimeout, InputRefused
 from hopline.tools.exchange import Exchange
-from hopline.tools.home import limits, setting
+from hopline.tools.home import Limits, limits, setting
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
@@ -65,13 +65,23 @@ class Runner:
         profile: which backend serves each tool.
         journal: where everything is written.
         workers: processes of the heavy backends.
+        within: limits of a hop; those of the environment by default.
     """
 
-    def __init__(self, *, registry: Registry, profile: Profile, journal: Journal, workers: Workers) -> None:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        profile: Profile,
+        journal: Journal,
+        workers: Workers,
+        within: Limits | None = None,
+    ) -> None:
         self.registry = registry
         self.profile = profile
         self.journal = journal
         self.workers = workers
+        self._within = within
         self._loaded: dict[str, Backend] = {}
         self._load_lock = threading.Lock()
 
@@ -117,14 +127,15 @@ class Runner:
         Raises:
             HoplineError: the call failed; never a foreign exception.
         """
-        timeout_s = limits().hop_timeout_s
+        within = self._within or limits()
+        timeout_s = within.hop_timeout_s
         if backend.heavy:
             worker = self.workers.of(backend)
             with worker.lock:
                 return worker.call(
                     call,
                     timeout_s=timeout_s,
-                    memory_mib=limits().hop_memory_mib,
+                    memory_mib=within.hop_memory_mib,
                     progress=progress,
                     cancelled=cancelled,
                 )
@@ -338,7 +349,7 @@ class Execution:
     ) -> Hop:
         identity = backend.identity()
         cacheable = not tool.side_effects
-        key = cache_key(identity, parameters, seed if _seeded(backend) else 0, inputs) if cacheable else ""
+        key = cache_key(identity, parameters, seed if seeded(backend) else 0, inputs) if cacheable else ""
         hop = Hop(
             id=0,
             run=self.run_record.id,
@@ -462,7 +473,7 @@ def failure_of(bad: Sequence[Hop]) -> Failure | None:
     return Failure(reason=cause.error.reason if cause.error else "cancelled", message=f"{cause.step}: {why}")
 
 
-def _seeded(backend: Backend) -> bool:
+def seeded(backend: Backend) -> bool:
     """The seed tells calls apart: it matters, or the backend is not deterministic and it counts the repeats."""
     return backend.seeded or not backend.deterministic
 

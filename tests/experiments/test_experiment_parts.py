@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from hopline.agent.experiments.channels import jpeg, noise, shrink
 from hopline.agent.experiments.corpus import read_corpus
 from hopline.agent.experiments.spec import Experiment, experiment_from, read_experiment
-from hopline.tools.errors import BadInput, UserError
+from hopline.agent.loss.facts import align
+from hopline.agent.loss.plugins import extractor
+from hopline.tools.errors import BadInput, MissingExtra, UserError
 from hopline.tools.media import decode_audio, decode_image, encode_png, encode_wav
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "experiments"
@@ -37,6 +40,23 @@ def test_factors_are_crossed() -> None:
     assert expanded[1].levels == {"snr": 10, "q": "high"}
 
 
+def test_what_runs_once_stands_before_the_first_generation() -> None:
+    chain = {"name": "{x}", "before": "a | b(x={x})", "chain": "c | d", "generations": 2, "factors": {"x": [1]}}
+    (found,) = experiment_from(spec(chains=[chain])).expanded()
+    assert found.written == "a | b(x=1) | c | d | c | d"
+    assert [found.generation(step) for step in range(1, 7)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_without_a_chain_nothing_is_compared_with_it() -> None:
+    chains = [{"name": "{x}", "chain": "t(x={x})", "factors": {"x": ["a", "b"]}}, {"name": "c", "chain": "u"}]
+    left = experiment_from(spec(chains=chains)).without({"b"})
+    assert [(c.name, c.links, c.levels) for c in left.expanded()] == [
+        ("a", ("t(x=a)",), {"x": "a"}),
+        ("c", ("u",), {}),
+    ]
+    assert left.pairs() == (("a", "c"),)
+
+
 def test_generations_repeat_the_links() -> None:
     (chain,) = experiment_from(spec()).expanded()
     assert chain.written == "text_to_speech | speech_to_text | text_to_speech | speech_to_text"
@@ -55,8 +75,10 @@ def test_chains_are_compared_with_the_first_unless_said() -> None:
         ({"colour": 1}, "colour: Extra inputs are not permitted"),
         ({"name": "a b"}, "name: String should match"),
         ({"repeats": 0}, "repeats: Input should be greater than or equal to 1"),
-        ({"sources": {}}, "sources: name one of grammar, texts, folder"),
-        ({"sources": {"grammar": "speech", "texts": "x"}}, "name one of grammar, texts, folder"),
+        ({"sources": {}}, "sources: name one of grammar, texts, folder, dataset"),
+        ({"sources": {"grammar": "speech", "texts": "x"}}, "name one of grammar, texts, folder, dataset"),
+        ({"engine": {"name": "ray"}}, "engine.name: Input should be 'local'"),
+        ({"limits": {"hops": 0}}, "limits.hops: Input should be greater than or equal to 1"),
         ({"chains": []}, "chains: List should have at least 1 item"),
         ({"chains": [{"name": "x", "chain": "a"}] * 2}, "two chains are called 'x'"),
         ({"chains": [{"name": "x", "chain": "a({snr})"}]}, "chain 'x': 'snr' is in braces but no factor"),
@@ -102,17 +124,106 @@ def test_texts_by_line_and_as_json(tmp_path: Path) -> None:
     assert [s.id for s in corpus(tmp_path, texts="t.jsonl", count=1).sources] == ["a"]
 
 
+def square(folder: Path, name: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)).data)
+
+
 def test_a_folder_with_a_manifest(tmp_path: Path) -> None:
-    folder = tmp_path / "f"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)).data)
-    (folder / "b.wav").write_bytes(encode_wav(np.zeros(1600, np.float32), 16_000).data)
-    (folder / "metadata.csv").write_text("file_name,text\na.png,A black square.\n")
+    for name in ("a.png", "b.png"):
+        square(tmp_path / "f", name)
+    (tmp_path / "f" / "metadata.csv").write_text('file_name,text\na.png,"A black\nsquare."\n')
     found = corpus(tmp_path, folder="f").sources
     assert [(s.id, s.artifact.modality, s.reference) for s in found] == [
-        ("a.png", "image", "A black square."),
-        ("b.wav", "audio", None),
+        ("a.png", "image", "A black\nsquare."),
+        ("b.png", "image", None),
     ]
+
+
+def test_questions_about_one_file_are_sources_of_their_own(tmp_path: Path) -> None:
+    square(tmp_path / "f", "a.png")
+    rows = (
+        '{"file_name": "a.png", "question": "What is it?", "text": "A square."}',
+        '{"file_name": "a.png", "question": "Which colour?", "text": "Black.", "id": "colour"}',
+    )
+    (tmp_path / "f" / "metadata.jsonl").write_text("\n".join(rows))
+    found = corpus(tmp_path, folder="f").sources
+    assert [(s.id, s.request, s.reference) for s in found] == [
+        ("a.png", "What is it?", "A square."),
+        ("colour", "Which colour?", "Black."),
+    ]
+    square(tmp_path / "f", "b.png")
+    with pytest.raises(BadInput, match=r"b\.png has no question, but a\.png has one"):
+        corpus(tmp_path, folder="f")
+
+
+def test_one_experiment_has_sources_of_one_modality(tmp_path: Path) -> None:
+    square(tmp_path / "f", "a.png")
+    (tmp_path / "f" / "b.wav").write_bytes(encode_wav(np.zeros(1600, np.float32), 16_000).data)
+    with pytest.raises(BadInput, match=r"a\.png is image, b\.wav is audio"):
+        corpus(tmp_path, folder="f")
+
+
+def test_without_the_package_a_dataset_says_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hopline\[datasets\]'"):
+        corpus(tmp_path, dataset="somebody/something")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_dataset(tmp_path: Path) -> None:
+    datasets: Any = pytest.importorskip("datasets", reason="the extra datasets is not installed")
+    square(tmp_path, "a.png")
+    picture = {"path": None, "bytes": (tmp_path / "a.png").read_bytes()}
+    features = datasets.Features(
+        image=datasets.Image(), caption=datasets.List(datasets.Value("string")), id=datasets.Value("string")
+    )
+    rows = {"image": [picture], "caption": [["A black square.", "It is black."]], "id": ["a"]}
+    datasets.DatasetDict(test=datasets.Dataset.from_dict(rows, features=features)).save_to_disk(str(tmp_path / "p"))
+    (found,) = corpus(tmp_path, dataset="p").sources
+    assert (found.id, found.artifact.data, found.reference) == ("a", picture["bytes"], "A black square.")
+
+    texts = datasets.Dataset.from_dict({"text": ["One cat.", "Two dogs."], "title": ["A", "B"]})
+    texts.save_to_disk(str(tmp_path / "t"))
+    both = corpus(tmp_path, dataset="t").sources
+    assert [(s.id, s.artifact.text, s.reference) for s in both] == [
+        ("0", "One cat.", "One cat."),
+        ("1", "Two dogs.", "Two dogs."),
+    ]
+    assert [s.artifact.text for s in corpus(tmp_path, dataset="t", content="title", count=1).sources] == ["A"]
+    with pytest.raises(BadInput, match="t: it has no column 'words'; it has: text, title"):
+        corpus(tmp_path, dataset="t", content="words")
+    with pytest.raises(UserError, match="the dataset p, split train, does not load"):
+        corpus(tmp_path, dataset="p", split="train")
+
+
+TEXTS = (
+    "Two red cats sleep in the garden.",
+    "Five boats left the harbour on Monday.",
+    "Anna Fischer paid 40 dollars for a blue lamp.",
+    "Three green cars stand behind a house.",
+    "The parcel for Marcus Hale weighs 12 kilograms.",
+)
+
+
+def test_minimal_pairs_differ_in_one_fact(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("\n".join((*TEXTS, "Nothing much happened then.")))
+    found = corpus(tmp_path, texts="t.txt", pairs=True)
+    # The last text says no fact that could be another; of the others one of the pair is sent.
+    assert len(found.sources) == len(found.distractors) == len(TEXTS)
+    sent = [source.artifact.text for source in found.sources]
+    assert 0 < sum(text in TEXTS for text in sent) < len(TEXTS)
+    english = extractor()
+    for text, other in zip(sent, found.distractors, strict=True):
+        assert text != other
+        assert (text in TEXTS) != (other in TEXTS)
+        alignment = align(english.facts(text), english.facts(other))
+        assert alignment.count("altered") == 1
+        assert alignment.count("kept") == len(alignment.fates) - 1
+    assert corpus(tmp_path, texts="t.txt", pairs=True) == found
+    assert corpus(tmp_path, texts="t.txt", pairs=True, seed=1) != found
+    with pytest.raises(BadInput, match="minimal pairs are made of free texts"):
+        corpus(tmp_path, grammar="speech", pairs=True)
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hopline.agent.experiments.engine import LocalEngine
+from hopline.agent.experiments.engine import Ended, LocalEngine, Trajectory
 from hopline.agent.experiments.experiment import check_experiment, run_experiment, write_study
 from hopline.agent.experiments.report import Study, flow_rows, headline_rows, markdown, worst
 from hopline.agent.experiments.spec import experiment_from
 from hopline.agent.experiments.tables import tables
-from hopline.agent.hops.journal import Journal
+from hopline.agent.hops.journal import Journal, now
+from hopline.agent.hops.records import Hop
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.running.profile import Profile
-from hopline.tools.errors import BadPlan
+from hopline.tools.errors import BadInput, BadPlan, MissingBackend
 from hopline.tools.fakes import fake_registry
 
 LOSSY = "text_to_speech:fake:drop={drop} | speech_to_text:fake"
@@ -152,20 +153,140 @@ def test_tables_open_in_duckdb(journal: Journal, tmp_path: Path) -> None:
     assert rows == [(pytest.approx(21.807, abs=1e-3), 20)] * 2
 
 
+@pytest.mark.models
 def test_check_says_what_it_would_do(journal: Journal) -> None:
     experiment = experiment_from(
         {
             "name": "speech",
             "sources": {"grammar": "speech", "count": 10},
-            "chains": [{"name": "a", "chain": "text_to_speech | speech_to_text", "generations": 3}],
+            "chains": [
+                {"name": "a", "chain": "text_to_speech | speech_to_text", "generations": 3},
+                {"name": "b", "chain": "text_to_speech | noise | speech_to_text", "generations": 2},
+            ],
             "repeats": 2,
+            "engine": {"lanes": 2},
         }
     )
     found = check_experiment(experiment, journal)
-    assert (found.sources, found.trajectories, found.hops, found.finished) == (10, 20, 120, 0)
-    assert found.seconds is None
-    assert found.sources_needed == 117
+    assert (found.sources, found.trajectories, found.hops, found.finished) == (10, 40, 240, 0)
+    # Of each source 6 calls in a; in b all but the first speech, twice, for the noise has a seed.
+    assert found.calls == 10 * (6 + 2 * 5)
+    assert found.untimed == ("noise:function", "speech_to_text:faster-whisper", "text_to_speech:piper")
+    assert (found.seconds, found.lanes, found.sources_needed) == (0, 2, 117)
     assert found.warnings[0] == "10 sources: a difference of 0.1 between two chains needs about 117."
+
+    made = journal.begin_run("earlier")
+    for duration_ms in (100.0, 200.0, 900.0):
+        hop = Hop(id=0, run=made.id, step="step1", item=0, tool="text_to_speech", backend="text_to_speech:piper",
+                  parameters={}, seed=0, status="ok", started_at=now(), duration_ms=duration_ms)  # fmt: skip
+        journal.begin_hop(hop)
+    timed = check_experiment(experiment, journal)
+    assert timed.seconds == pytest.approx(0.2 * 10 * (3 + 2))
+    assert timed.untimed == ("noise:function", "speech_to_text:faster-whisper")
+
+
+def test_a_measure_that_is_not_there_is_refused_before_anything_runs(journal: Journal) -> None:
+    with pytest.raises(BadInput, match="there is no measure 'bleu'; there are: wer, mer, cer, chrf, cosine"):
+        run(journal, NULL, measures=["bleu"])
+    assert journal.runs() == []
+
+
+def test_only_the_measures_asked_for_are_taken(journal: Journal) -> None:
+    study = run(journal, NULL, count=3, measures=["mer"])
+    assert {f.measure for f in study.analysis.figures} & {"wer", "mer", "cer", "chrf", "cosine"} == {"mer"}
+
+
+def test_an_optional_chain_is_left_out_where_it_lacks_something(journal: Journal) -> None:
+    rest = {"name": "elsewhere", "chain": "text_to_speech:absent | speech_to_text:fake"}
+    with pytest.raises(MissingBackend, match="chain 'elsewhere': there is no backend 'text_to_speech:absent'"):
+        run(journal, NULL, rest)
+    study = run(journal, NULL, {**rest, "optional": True}, count=3)
+    assert [c.name for c in study.grid.experiment.expanded()] == ["null"]
+    assert "elsewhere was left out: there is no backend 'text_to_speech:absent'" in markdown(study)
+    with pytest.raises(MissingBackend, match="all chains were left out: elsewhere: there is no backend"):
+        run(journal, {**rest, "optional": True})
+
+
+def test_an_experiment_keeps_its_limits(journal: Journal) -> None:
+    with pytest.raises(BadPlan, match="fakes has 96 hops; its limit is 95"):
+        run(journal, NULL, limits={"hops": 95})
+    slow = {"name": "slow", "chain": "sleep:fake(seconds=30)"}
+    experiment = experiment_from(
+        {
+            "name": "limited",
+            "sources": {"grammar": "speech", "count": 1},
+            "chains": [slow],
+            "limits": {"hop_timeout_s": 0.5},
+        }
+    )
+    study = run_experiment(experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"))
+    assert study.observations[0].problem.startswith("step1: stopped after its time limit of 0.5 s.")
+
+
+def test_when_its_time_is_up_it_stops_and_later_goes_on(journal: Journal) -> None:
+    chain = {"name": "slow", "chain": "sleep:here(seconds=0.3)"}
+    first = run(journal, chain, count=8, lanes=1, limits={"minutes": 0.01})
+    done = sum(o.status == "ok" for o in first.observations)
+    assert 0 < done < 8
+    again = run(journal, chain, count=8)
+    assert [o.status for o in again.observations] == ["ok"] * 8
+    kept = {o.run for o in first.observations if o.status == "ok"}
+    assert kept < {o.run for o in again.observations}
+
+
+def test_what_runs_before_the_first_generation_is_no_generation(journal: Journal) -> None:
+    chain = {
+        "name": "heard first",
+        "before": "text_to_speech:fake",
+        "chain": "speech_to_text:fake | text_to_speech:fake",
+        "generations": 2,
+    }
+    study = run(journal, {**chain, "chain": f"{chain['chain']} | speech_to_text:fake | text_to_speech:fake"}, count=3)
+    nodes = [(node.step, node.generation, node.ends) for node in study.analysis.nodes]
+    assert nodes == [(2, 1, False), (4, 1, True), (6, 2, False), (8, 2, True)]
+
+
+def test_an_interface_of_three_methods_is_all_that_an_engine_needs(journal: Journal) -> None:
+    """One that hands results out in the reverse order, as other machines might."""
+    kept: list[tuple[Trajectory, ...]] = []
+
+    class Backwards:
+        def submit(self, unit: tuple[Trajectory, ...]) -> None:
+            kept.append(unit)
+
+        def results(self) -> Iterator[Ended]:
+            inner = LocalEngine(registry=fake_registry(), profile=Profile(name="fakes"), journal=journal, lanes=1)
+            for unit in reversed(kept):
+                inner.submit(unit)
+            yield from reversed(list(inner.results()))
+
+        def cancel(self) -> None:
+            kept.clear()
+
+    experiment = experiment_from(
+        {"name": "fakes", "sources": {"grammar": "speech", "count": 6}, "chains": [NULL, DROPS], "repeats": 2}
+    )
+    study = run_experiment(
+        experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"), engine=Backwards()
+    )
+    with Journal(journal.folder / "other") as other:
+        assert csv(study) == csv(run(other, NULL, DROPS, count=6, repeats=2))
+
+
+def test_twins_make_the_pool_twice_as_large(journal: Journal, tmp_path: Path) -> None:
+    places = "Paris Naples Toronto Helsinki Geneva Lisbon Oslo Madrid".split()
+    texts = [f"{n} boats left for {place} on Monday." for n, place in enumerate(places, 20)]
+    (tmp_path / "t.txt").write_text("\n".join(texts))
+    experiment = experiment_from(
+        {"name": "twins", "sources": {"texts": "t.txt", "pairs": True}, "chains": [NULL]}, folder=tmp_path
+    )
+    study = run_experiment(experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"))
+    node = study.analysis.last("null")
+    assert node is not None
+    bits = study.analysis.of(node, "identification_bits")
+    assert isinstance(bits, Estimate)
+    assert (bits.n, bits.ceiling) == (8, 4.0)
+    assert bits.value == 4.0
 
 
 SLOW = {

@@ -145,7 +145,7 @@ def test_ties_count_their_share() -> None:
     assert abs(found.bits.value) < 1e-9
 
 
-@pytest.mark.parametrize("scores", [np.ones((3, 4)), np.ones((1, 1)), np.full((3, 3), np.nan)])
+@pytest.mark.parametrize("scores", [np.ones((4, 3)), np.ones((1, 1)), np.full((3, 3), np.nan)])
 def test_scores_that_mean_nothing_are_refused(scores: np.ndarray) -> None:
     with pytest.raises(ValueError, match="give"):
         measure_identification(scores)
@@ -173,3 +173,13 @@ def test_corrected_bits_never_rise(values: list[float]) -> None:
     assert all(c >= v for c, v in zip(found.corrected, values, strict=True))
     falls = sorted(values, reverse=True)
     assert check_processing([_bits(v, 0.2) for v in falls]).rises == ()
+
+
+def test_a_twin_that_looks_the_same_costs_one_bit() -> None:
+    own = np.eye(64)
+    found = measure_identification(np.hstack([own, own]))
+    assert found.bits.ceiling == 7
+    assert found.bits.value == pytest.approx(6, abs=0.02)
+    assert found.accuracy.value == 0.5
+    apart = measure_identification(np.hstack([own, own / 2]))
+    assert apart.bits.value == apart.bits.ceiling == 7

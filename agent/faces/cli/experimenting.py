@@ -56,15 +56,24 @@ def check(specification: Specification, json_: Json = False) -> None:
                 "trajectories": found.trajectories,
                 "hops": found.hops,
                 "finished": found.finished,
+                "calls": found.calls,
                 "seconds": found.seconds,
+                "untimed": list(found.untimed),
+                "lanes": found.lanes,
                 "sources_needed": found.sources_needed,
                 "warnings": list(found.warnings),
             }
         )
         return
-    time = "unknown: its tools have not run here yet" if found.seconds is None else f"at most {_time(found.seconds)}"
     typer.echo(f"{found.sources} sources, {found.trajectories} trajectories, {found.hops} hops")
-    typer.echo(f"{found.finished} trajectories are finished; the rest takes {time}, one after another")
+    typer.echo(f"{found.finished} trajectories are finished; the others take at most {found.calls} calls of tools")
+    if found.calls > 0 and found.seconds:
+        side = f", about {_time(found.seconds / found.lanes)} on {found.lanes} lanes" if found.lanes > 1 else ""
+        typer.echo(f"these take {_time(found.seconds)} one after another{side}")
+    if found.untimed:
+        typer.echo(f"not yet timed here: {', '.join(found.untimed)}")
+    if found.sources_needed is not None:
+        typer.echo(f"{found.sources_needed} sources show the wanted difference with power 0.9")
     for warning in found.warnings:
         human().print(Text(f"warning: {warning}", style="yellow"))
 
