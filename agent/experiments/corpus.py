@@ -7,7 +7,7 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def _free(experiment: Experiment) -> Corpus:
         name, found = wanted.dataset, _dataset(experiment)
     else:
         path = experiment.folder / (wanted.texts or wanted.folder)
-        name, found = path.name, _texts(path) if wanted.texts else _folder(path)
+        name, found = path.name, _texts(path) if wanted.texts else _folder(path, wanted.manifest)
     sources = tuple(itertools.islice(found, wanted.count))
     if not sources:
         raise BadInput(f"{name}: there is no source in it.")
@@ -152,30 +152,33 @@ def _messages(name: str, count: int, seed: int | None) -> Corpus:
 
 
 def _texts(path: Path) -> Iterator[Source]:
+    if path.suffix in (".csv", ".jsonl"):
+        for number, row in _rows(path):
+            if not row.get("text"):
+                raise BadInput(f"{path.name}, line {number}: it has no text.")
+            yield Source(
+                id=row.get("id") or str(number), artifact=Artifact.from_text(row["text"]), reference=row["text"]
+            )
+        return
     lines = [(number, line.strip()) for number, line in enumerate(_read(path).splitlines(), 1) if line.strip()]
     width = len(str(len(lines)))
     for number, line in lines:
-        name, text = f"{number:0{width}}", line
-        if path.suffix == ".jsonl":
-            row = _row(path.name, number, line)
-            name, text = str(row.get("id", name)), str(row["text"]) if "text" in row else ""
-            if not text:
-                raise BadInput(f"{path.name}, line {number}: it has no text.")
-        yield Source(id=name, artifact=Artifact.from_text(text), reference=text)
+        yield Source(id=f"{number:0{width}}", artifact=Artifact.from_text(line), reference=line)
 
 
-def _folder(path: Path) -> Iterator[Source]:
+def _folder(path: Path, name: str) -> Iterator[Source]:
     if not path.is_dir():
         raise UserError(f"{path}: there is no such folder.")
-    manifest = _manifest(path)
+    manifest = _manifest(path, name)
     missing = next((name for name in manifest if not (path / name).is_file()), None)
     if missing is not None:
         raise BadInput(f"{path.name}: its manifest names {missing}, which is not there.")
-    names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-    for name in sorted(n for n in names if n not in MANIFESTS and not Path(n).name.startswith(".")):
+    # What a manifest does not name is no source: a licence or a note may lie beside the files.
+    found = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+    for name in sorted(manifest or [n for n in found if not Path(n).name.startswith(".")]):
         artifact = open_file(path / name)
         own = artifact.text if artifact.modality == TEXT else None
-        for number, row in enumerate(manifest.get(name) or [{}], 1):
+        for number, row in enumerate(manifest.get(name, [{}]), 1):
             yield Source(
                 id=row.get("id") or (name if number == 1 else f"{name}#{number}"),
                 artifact=artifact,
@@ -184,26 +187,35 @@ def _folder(path: Path) -> Iterator[Source]:
             )
 
 
-def _manifest(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """The rows of `metadata.csv` or `metadata.jsonl`, by file."""
-    path = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+def _manifest(folder: Path, name: str) -> dict[str, list[dict[str, str]]]:
+    """The rows of a folder's manifest, by file."""
+    path = next((folder / n for n in ([name] if name else MANIFESTS) if (folder / n).is_file()), None)
     if path is None:
+        if name:
+            raise UserError(f"{folder.name}: there is no manifest {name} in it.")
         return {}
-    if path.suffix == ".csv":
-        rows = list(enumerate(csv.DictReader(_read(path).splitlines(keepends=True)), 2))
-    else:
-        lines = enumerate(_read(path).splitlines(), 1)
-        rows = [(number, _row(path.name, number, line)) for number, line in lines if line.strip()]
     found: dict[str, list[dict[str, str]]] = {}
-    for number, row in rows:
+    for number, row in _rows(path):
         if not row.get("file_name"):
             raise BadInput(f"{path.name}, line {number}: it has no file_name.")
-        told = {name: str(value) for name, value in row.items() if value not in (None, "")}
-        found.setdefault(told["file_name"], []).append(told)
+        found.setdefault(row["file_name"], []).append(row)
     return found
 
 
-def _row(name: str, number: int, line: str) -> dict[str, str]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and columns of a CSV or JSON Lines file, without what is empty."""
+    if path.suffix == ".csv":
+        rows: Iterable[tuple[int, Mapping[str, object]]] = enumerate(
+            csv.DictReader(_read(path).splitlines(keepends=True)), 2
+        )
+    else:
+        lines = enumerate(_read(path).splitlines(), 1)
+        rows = ((number, _row(path.name, number, line)) for number, line in lines if line.strip())
+    for number, row in rows:
+        yield number, {name: str(value) for name, value in row.items() if value not in (None, "")}
+
+
+def _row(name: str, number: int, line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except ValueError:

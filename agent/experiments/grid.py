@@ -194,7 +194,9 @@ def _require(backends: Sequence[Backend], registry: Registry, profile: Profile) 
     for backend in backends:
         found = readiness_of(backend, profile)
         if not found.ready:
-            raise MissingBackend(f"{backend.id} lacks {', '.join(found.missing)}.", hint="; ".join(found.commands))
+            raise MissingBackend(
+                f"{backend.id} cannot be called here: {', '.join(found.missing)}.", hint="; ".join(found.commands)
+            )
         _require([profile.choose(registry, tool) for tool in backend.needs], registry, profile)
 
 

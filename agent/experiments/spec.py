@@ -50,10 +50,11 @@ class Sources(_Strict):
 
     Attributes:
         grammar: `speech` or `picture`: probe messages of known entropy.
-        texts: file with one text a line, or JSON Lines with `text` (and `id`).
-        folder: of recordings, pictures or texts, with `metadata.csv` or `metadata.jsonl` where there are references:
-            the imagefolder and audiofolder layout. Columns: `file_name`, `text` (or `transcription`, `caption`),
-            `id`, `question`; a file that is named several times is several sources.
+        texts: file with one text a line, or CSV or JSON Lines with `text` (and `id`).
+        folder: of recordings, pictures or texts, with a manifest where there are references: the imagefolder and
+            audiofolder layout. Columns: `file_name`, `text` (or `transcription`, `caption`), `id`, `question`; a file
+            that is named several times is several sources, one that is not named is none.
+        manifest: of the folder; `metadata.csv` or `metadata.jsonl` by default.
         dataset: name on the Hugging Face hub, or a folder that `save_to_disk` wrote; needs the extra `datasets`.
         split: of the dataset.
         subset: of the dataset, where it has several (its configuration).
@@ -69,6 +70,7 @@ class Sources(_Strict):
     grammar: str = ""
     texts: str = ""
     folder: str = ""
+    manifest: str = ""
     dataset: str = ""
     split: str = "test"
     subset: str = ""

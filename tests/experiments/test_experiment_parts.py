@@ -119,6 +119,8 @@ def test_texts_by_line_and_as_json(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("One cat.\n\nTwo dogs.\n")
     found = corpus(tmp_path, texts="t.txt").sources
     assert [(s.id, s.reference) for s in found] == [("1", "One cat."), ("3", "Two dogs.")]
+    (tmp_path / "t.csv").write_text('file,text\na.png,"One cat, two dogs."\n')
+    assert [(s.id, s.reference) for s in corpus(tmp_path, texts="t.csv").sources] == [("2", "One cat, two dogs.")]
     (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "One cat."}\n{"text": "Two dogs."}\n')
     assert [s.id for s in corpus(tmp_path, texts="t.jsonl").sources] == ["a", "2"]
     assert [s.id for s in corpus(tmp_path, texts="t.jsonl", count=1).sources] == ["a"]
@@ -132,12 +134,19 @@ def square(folder: Path, name: str) -> None:
 def test_a_folder_with_a_manifest(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         square(tmp_path / "f", name)
-    (tmp_path / "f" / "metadata.csv").write_text('file_name,text\na.png,"A black\nsquare."\n')
+    assert [(s.id, s.reference) for s in corpus(tmp_path, folder="f").sources] == [("a.png", None), ("b.png", None)]
+    (tmp_path / "f" / "metadata.csv").write_text('file_name,text\na.png,"A black\nsquare."\nb.png,\n')
+    (tmp_path / "f" / "LICENCE").write_text("Do as you like.")
     found = corpus(tmp_path, folder="f").sources
     assert [(s.id, s.artifact.modality, s.reference) for s in found] == [
         ("a.png", "image", "A black\nsquare."),
         ("b.png", "image", None),
     ]
+    (tmp_path / "f" / "other.csv").write_text("file_name,caption\nb.png,Black.\n")
+    (other,) = corpus(tmp_path, folder="f", manifest="other.csv").sources
+    assert (other.id, other.reference) == ("b.png", "Black.")
+    with pytest.raises(UserError, match=r"f: there is no manifest none\.csv in it"):
+        corpus(tmp_path, folder="f", manifest="none.csv")
 
 
 def test_questions_about_one_file_are_sources_of_their_own(tmp_path: Path) -> None:
@@ -153,6 +162,7 @@ def test_questions_about_one_file_are_sources_of_their_own(tmp_path: Path) -> No
         ("colour", "Which colour?", "Black."),
     ]
     square(tmp_path / "f", "b.png")
+    (tmp_path / "f" / "metadata.jsonl").write_text("\n".join((*rows, '{"file_name": "b.png"}')))
     with pytest.raises(BadInput, match=r"b\.png has no question, but a\.png has one"):
         corpus(tmp_path, folder="f")
 
