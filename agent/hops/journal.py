@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -237,9 +237,9 @@ class Journal:
                 (
                     _json(run.plan),
                     run.status,
-                    _json(asdict(run.error) if run.error else None),
+                    _json(run.error),
                     run.answer,
-                    _json([asdict(ref) for ref in run.outputs]),
+                    _json(run.outputs),
                     run.ended_at,
                     run.id,
                 ),
@@ -271,7 +271,7 @@ class Journal:
             self._interrupt(run_id)
 
     def _interrupt(self, run_id: str) -> None:
-        error = _json(asdict(Failure(reason="interrupted", message="it was in flight when its run ended.")))
+        error = _json(Failure(reason="interrupted", message="it was in flight when its run ended."))
         self._db.execute(
             "UPDATE hops SET status = 'failed', error = ? WHERE run = ? AND status = 'running'", (error, run_id)
         )
@@ -360,13 +360,13 @@ class Journal:
                 "UPDATE hops SET outputs = ?, status = ?, duration_ms = ?, load_ms = ?, details = ?,"
                 " mechanical_losses = ?, error = ? WHERE id = ?",
                 (
-                    _json(_plain(hop.outputs)),
+                    _json(hop.outputs),
                     hop.status,
                     hop.duration_ms,
                     hop.load_ms,
                     _json(hop.details),
-                    _json([asdict(loss) for loss in hop.mechanical_losses]),
-                    _json(asdict(hop.error) if hop.error else None),
+                    _json(hop.mechanical_losses),
+                    _json(hop.error),
                     hop.id,
                 ),
             )
@@ -588,16 +588,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _plain(named: Mapping[str, Sequence[ArtifactRef]]) -> dict[str, list[dict[str, Any]]]:
-    return {name: [asdict(ref) for ref in refs] for name, refs in named.items()}
-
-
 def _json(value: object) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Plain data as JSON, records in it by their fields; None stays None."""
+    if value is None:
+        return None
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_fields)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    # Not asdict, which copies everything again at every level.
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _packed(record: records.Record) -> dict[str, Any]:
-    row = records.to_json(record)
+    row = _fields(record)
     return {name: _json(value) if name in _JSON_COLUMNS else value for name, value in row.items()}
 
 

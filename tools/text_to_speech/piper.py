@@ -6,6 +6,7 @@ With both noises 0 the same text gives the same bytes.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import unicodedata
@@ -60,14 +61,21 @@ class Piper(Backend):
 
     def load(self) -> None:
         try:
-            from piper import PiperVoice
+            from onnxruntime import InferenceSession, SessionOptions
+            from piper import PiperConfig, PiperVoice
         except ImportError:
             raise MissingExtra("speaking needs piper-tts.", hint="pip install 'hopline[tts]'") from None
         logging.getLogger("piper").setLevel(logging.ERROR)
         path = Path(self.model) if self.model else path_of(JOE) / "en_US-joe-medium.onnx"
         if not path.is_file() or not Path(f"{path}.json").is_file():
             raise MissingModel(f"the voice {path.name} or its .json is not there.", hint="Give the path of its .onnx.")
-        self._voice = PiperVoice.load(path)
+        # As PiperVoice.load does, but with our number of threads, not all cores.
+        options = SessionOptions()
+        options.intra_op_num_threads = limits().threads
+        self._voice = PiperVoice(
+            config=PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_text("utf-8"))),
+            session=InferenceSession(str(path), options, providers=["CPUExecutionProvider"]),
+        )
 
     @property
     def _english(self) -> bool:
