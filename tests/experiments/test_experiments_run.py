@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from hopline.agent.experiments.engine import Ended, LocalEngine, Trajectory
 from hopline.agent.experiments.experiment import check_experiment, run_experiment, write_study
 from hopline.agent.experiments.report import Study, flow_rows, headline_rows, markdown, worst
 from hopline.agent.experiments.spec import experiment_from
-from hopline.agent.experiments.tables import tables
+from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Hop
 from hopline.agent.loss.estimate import Estimate
@@ -291,32 +294,57 @@ def test_twins_make_the_pool_twice_as_large(journal: Journal, tmp_path: Path) ->
 
 SLOW = {
     "name": "slow",
-    "chain": "sleep(seconds=0.05) | text_to_speech:fake:swap=0.2 | speech_to_text:fake",
+    "chain": "sleep(seconds=0.1) | text_to_speech:fake:swap=0.2 | speech_to_text:fake",
 }
 SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_experiments_run import DROPS, NULL, SLOW, run
+from test_experiments_run import whole
 from hopline.agent.hops.journal import Journal
 with Journal(Path(sys.argv[2])) as journal:
-    run(journal, NULL, DROPS, SLOW, count=20)
+    whole(journal)
 """
+KILLS = 10
+
+
+def whole(journal: Journal) -> Study:
+    """The experiment that is killed."""
+    return run(journal, NULL, DROPS, SLOW, count=40, repeats=2)
+
+
+def hops_of(home: Path) -> int:
+    """Hops in the journal of another process, 0 while it has none."""
+    if not (home / "journal.sqlite").exists():
+        return 0
+    with closing(sqlite3.connect(home / "journal.sqlite", timeout=30)) as database:
+        try:
+            return int(database.execute("SELECT count(*) FROM hops").fetchone()[0])
+        except sqlite3.OperationalError:  # the tables are not made yet
+            return 0
 
 
 @pytest.mark.crash
-def test_a_killed_experiment_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+def test_killed_ten_times_an_experiment_goes_on_to_the_same_tables(tmp_path: Path) -> None:
     with Journal(tmp_path / "undisturbed") as journal:
-        undisturbed = csv(run(journal, NULL, DROPS, SLOW, count=20))
-    home = tmp_path / "killed"
-    for patience_s in (0.05, 0.3, 0.7):
+        undisturbed = written(whole(journal), tmp_path / "undisturbed")
+    home, chance = tmp_path / "killed", random.Random(1)
+    for _ in range(KILLS):
+        before = hops_of(home)
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(home)])
-        deadline = time.monotonic() + 30
-        while not (home / "journal.sqlite").exists() and process.poll() is None and time.monotonic() < deadline:
+        while hops_of(home) == before and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(patience_s)
+        time.sleep(chance.uniform(0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
     with Journal(home) as journal:
-        assert csv(run(journal, NULL, DROPS, SLOW, count=20)) == undisturbed
+        unfinished = [r for r in journal.labelled("experiment", "fakes") if r.status == "running"]
+        assert 0 < len(unfinished) <= 2 * KILLS
+        assert written(whole(journal), home) == undisturbed
         assert journal.verify() == []
+
+
+def written(study: Study, folder: Path) -> dict[str, bytes]:
+    """The bytes of the tables, without the one that holds ids of runs."""
+    files = write_tables(folder / "tables", tables(study.grid, study.observations, study.analysis))
+    return {path.name: path.read_bytes() for path in files if path.stem != "trajectories"}
