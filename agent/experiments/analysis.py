@@ -26,7 +26,7 @@ from hopline.agent.loss.readings import ReadHop
 from hopline.agent.loss.resampling import LEVEL, draw_sources, percentile_interval
 from hopline.agent.loss.score import Score, Signature, Unscored
 from hopline.agent.loss.survival import Survival, measure_survival
-from hopline.agent.loss.text import TextMetric
+from hopline.agent.loss.text import TextMetric, answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Figure:
 
     Attributes:
         node: where.
-        measure: `slot_bits`, `retention`, `precision`, `identification_bits`, `wer`, `chrf`, `cosine`, …
+        measure: `slot_bits`, `answers`, `retention`, `precision`, `identification_bits`, `wer`, `chrf`, `cosine`, …
         part: a slot or a type of fact; `all`.
         failures: `left out`, or `lost`: what failed counts as total loss.
         figure: with its interval, or why there is none.
@@ -111,7 +111,7 @@ class Analysis:
         chains: by name.
         compared: pairs of chains.
         facts: every fact at every node.
-        headline: measure of the headline, `slot_bits` or `retention`.
+        headline: measure of the headline, `slot_bits`, `answers` or `retention`.
         extractor: signature of who read the facts.
     """
 
@@ -155,7 +155,7 @@ def analyse(
     study = _Study(grid, observations, extractor, list(metrics), encode)
     nodes = nodes_of(grid)
     figures = [figure for node in nodes for figure in study.figures(node)]
-    headline = "slot_bits" if grid.corpus.grammar else "retention"
+    headline = "slot_bits" if grid.corpus.grammar else "answers" if study.asked else "retention"
     chains = {chain.name: study.chain(chain.name, figures) for chain in grid.experiment.expanded()}
     compared = [
         Compared(base=base, other=other, metric=metric, comparison=found)
@@ -190,6 +190,7 @@ class _Study:
         for observation in observations:
             self.by_chain[observation.trajectory.chain.name].append(observation)
         self.sources = {s.id: s for s in grid.corpus.sources if s.reference}
+        self.asked = any(s.answer for s in self.sources.values())
         self.references = {name: s.reference or "" for name, s in self.sources.items()}
         self.extractor = extractor
         self._facts: dict[str, tuple[Fact, ...]] = {}
@@ -230,6 +231,11 @@ class _Study:
             yield Figure(node=node, measure="retention", figure=Unscored(reason=NO_REFERENCE))
             return
         yield from self._slots(node, pairs, said)
+        if self.asked:
+            made = Signature(metric="answers", settings={"right": "its words are said"}, version="1")
+            for failures, chosen in (("left out", said), ("lost", pairs)):
+                share = _mean(_by_source(self._answered(chosen)), made, ceiling=1.0)
+                yield Figure(node=node, measure="answers", failures=failures, figure=share)
         yield from self._retention(node, pairs, said)
         if said:
             yield self._identification(node, said)
@@ -239,6 +245,10 @@ class _Study:
             cosines = _by_source([(s, self._cosine(s, text)) for s, text in said])
             signature = Signature(metric="cosine", settings={"with": "the sentence encoder"}, version="1")
             yield Figure(node=node, measure="cosine", figure=_mean(cosines, signature, ceiling=1.0))
+
+    def _answered(self, chosen: Iterable[tuple[str, str | None]]) -> Iterable[tuple[str, float]]:
+        """1 for each source whose answer is in what was said, 0 for each other."""
+        return ((source, float(answers(self.sources[source].answer, text or ""))) for source, text in chosen)
 
     def _slots(self, node: Node, pairs: list[tuple[str, str | None]], said: list[tuple[str, str]]) -> Iterable[Figure]:
         grammar = self.grid.corpus.grammar
@@ -409,6 +419,8 @@ class _Study:
                 values, read = self.sources[source].values, grammar.read(text)
                 right.append((source, sum(read[s] == v for s, v in values.items()) / len(values)))
             found["slots right"] = _by_source(right)
+        if self.asked:
+            found["answers right"] = _by_source(self._answered(said))
         with_facts = [(s, t) for s, t in said if self.facts(self.references[s])]
         kept = [(s, self._kept(s, t)["all"] / len(self.facts(self.references[s]))) for s, t in with_facts]
         found["facts kept"] = _by_source(kept)

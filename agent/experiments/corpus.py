@@ -36,7 +36,8 @@ class Source:
         id: unique in its corpus, in the order of the corpus when sorted as it stands.
         artifact: what is sent.
         reference: what it says, for measuring; its own text, or None.
-        question: that is asked of it; the reference is then the answer.
+        question: that is asked of it; the reference then says the answer.
+        answer: the words of it that matter.
         values: of the slots of a grammar's message.
     """
 
@@ -44,6 +45,7 @@ class Source:
     artifact: Artifact
     reference: str | None
     question: str = ""
+    answer: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -117,10 +119,10 @@ def _free(experiment: Experiment) -> Corpus:
             f"{name}: {sources[0].id} is {sources[0].artifact.modality}, {other.id} is {other.artifact.modality};"
             " the sources of one experiment are of one modality."
         )
-    silent = next((s for s in sources if bool(s.question) != bool(sources[0].question)), None)
-    if silent is not None:
-        first, second = (silent, sources[0]) if sources[0].question else (sources[0], silent)
-        raise BadInput(f"{name}: {first.id} has no question, but {second.id} has one.")
+    for column in ("question", "answer"):
+        lacking = [source.id for source in sources if not getattr(source, column)]
+        if 0 < len(lacking) < len(sources):
+            raise BadInput(f"{name}: {lacking[0]} has no {column}, and others have one.")
     return Corpus(sources=sources)
 
 
@@ -130,7 +132,11 @@ def _dataset(experiment: Experiment) -> Iterator[Source]:
         own = artifact.text if artifact.modality == TEXT else None
         said = next((row[column] for column in filter(None, (wanted.reference, *SAYS)) if column in row), None)
         yield Source(
-            id=row.get("id") or str(number), artifact=artifact, reference=own or said, question=row.get("question", "")
+            id=row.get("id") or str(number),
+            artifact=artifact,
+            reference=own or said,
+            question=row.get("question", ""),
+            answer=row.get("answer", ""),
         )
 
 
@@ -183,7 +189,8 @@ def _folder(path: Path, name: str) -> Iterator[Source]:
                 id=row.get("id") or (name if number == 1 else f"{name}#{number}"),
                 artifact=artifact,
                 reference=next((row[column] for column in SAYS if row.get(column)), own),
-                question=row.get("question") or "",
+                question=row.get("question", ""),
+                answer=row.get("answer", ""),
             )
 
 

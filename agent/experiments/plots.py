@@ -22,7 +22,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MARKS = "osD^vPX"
 _LINES = ("-", "--", "-.", ":")
 _WIDTH_INCH = 6.4
-UNITS = {"slot_bits": "bits", "retention": "share of the facts"}
+UNITS = {"slot_bits": "bits", "answers": "share answered right", "retention": "share of the facts"}
 
 
 def require_plots() -> None:
@@ -84,7 +84,7 @@ def generations_svg(grid: Grid, analysis: Analysis) -> str:
         for node in analysis.nodes:
             found = analysis.of(node, analysis.headline)
             if node.chain == chain.name and isinstance(found, Estimate):
-                points.append((node.step / len(chain.links), found))
+                points.append(((node.step - len(chain.before)) / len(chain.links), found))
                 ceiling = found.ceiling
         if not points:
             continue

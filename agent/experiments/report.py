@@ -29,6 +29,7 @@ WORST = 3
 _EMBEDDED_BYTES = 8_000_000
 HEADLINES = {
     "slot_bits": "bits of the messages that arrive at the last generation",
+    "answers": "share of the questions that are answered right",
     "retention": "share of the facts that arrives at the last generation, corrected for guessing",
 }
 DIAGNOSTICS = ("wer", "mer", "cer", "chrf", "cosine", "precision", "identification_bits")

@@ -52,8 +52,9 @@ class Sources(_Strict):
         grammar: `speech` or `picture`: probe messages of known entropy.
         texts: file with one text a line, or CSV or JSON Lines with `text` (and `id`).
         folder: of recordings, pictures or texts, with a manifest where there are references: the imagefolder and
-            audiofolder layout. Columns: `file_name`, `text` (or `transcription`, `caption`), `id`, `question`; a file
-            that is named several times is several sources, one that is not named is none.
+            audiofolder layout. Columns: `file_name`, `text` (or `transcription`, `caption`), `id`, and `question` with
+            the `answer` in a word or two; a file that is named several times is several sources, one that is not named
+            is none.
         manifest: of the folder; `metadata.csv` or `metadata.jsonl` by default.
         dataset: name on the Hugging Face hub, or a folder that `save_to_disk` wrote; needs the extra `datasets`.
         split: of the dataset.

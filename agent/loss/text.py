@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from hopline.agent.loss.english.numerals import numerals
 from hopline.agent.loss.english.tokens import tokenize
+from hopline.agent.loss.english.words import singular
 from hopline.agent.loss.score import Score, Signature, Unscored
 from hopline.tools.errors import Unavailable
 
@@ -73,6 +74,20 @@ def normalise(text: str) -> str:
             parts.append(_ABBREVIATIONS.get(word, word) + ("" if not token.ordinal else "th"))
         i += 1
     return " ".join(" ".join(parts).split())
+
+
+def answers(answer: str, output: str) -> bool:
+    """Whether a short answer is among what was said: every word of it, numbers in words or digits, nouns in any number.
+
+    Args:
+        answer: the words that matter, `two` or `red boat`; at least one.
+        output: a word, a sentence or several.
+    """
+    return bool(_said(answer)) and _said(answer) <= _said(output)
+
+
+def _said(text: str) -> set[str]:
+    return {"1" if word == "one" else singular(word) for word in normalise(text).split()}
 
 
 def signature(metric: str, library: str, **settings: str) -> Signature:

@@ -163,7 +163,7 @@ def test_questions_about_one_file_are_sources_of_their_own(tmp_path: Path) -> No
     ]
     square(tmp_path / "f", "b.png")
     (tmp_path / "f" / "metadata.jsonl").write_text("\n".join((*rows, '{"file_name": "b.png"}')))
-    with pytest.raises(BadInput, match=r"b\.png has no question, but a\.png has one"):
+    with pytest.raises(BadInput, match=r"b\.png has no question, and others have one"):
         corpus(tmp_path, folder="f")
 
 

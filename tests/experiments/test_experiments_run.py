@@ -22,10 +22,11 @@ from hopline.agent.experiments.spec import experiment_from
 from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Hop
+from hopline.agent.loss.compare import Comparison
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.running.profile import Profile
 from hopline.tools.errors import BadInput, BadPlan, MissingBackend
-from hopline.tools.fakes import fake_registry
+from hopline.tools.fakes import drawn, fake_registry
 
 LOSSY = "text_to_speech:fake:drop={drop} | speech_to_text:fake"
 NULL = {"name": "null", "chain": "text_to_speech:fake | speech_to_text:fake", "generations": 2}
@@ -50,10 +51,10 @@ def csv(study: Study) -> dict[str, list[Sequence[Any]]]:
     return {name: [columns, *rows] for name, (columns, rows) in named.items() if name != "trajectories"}
 
 
-def headline(study: Study, chain: str, failures: str = "left out") -> Estimate:
+def headline(study: Study, chain: str, failures: str = "left out", measure: str = "slot_bits") -> Estimate:
     node = study.analysis.last(chain)
     assert node is not None
-    found = study.analysis.of(node, "slot_bits", failures=failures)
+    found = study.analysis.of(node, measure, failures=failures)
     assert isinstance(found, Estimate)
     return found
 
@@ -290,6 +291,35 @@ def test_twins_make_the_pool_twice_as_large(journal: Journal, tmp_path: Path) ->
     assert isinstance(bits, Estimate)
     assert (bits.n, bits.ceiling) == (8, 4.0)
     assert bits.value == 4.0
+
+
+def test_questions_are_scored_by_their_answers(journal: Journal, tmp_path: Path) -> None:
+    folder, numbers = tmp_path / "p", "two three four five".split()
+    folder.mkdir()
+    rows = ["file_name,question,text,answer"]
+    for i in range(24):
+        shown = numbers[i % 4]
+        (folder / f"{i:02}.png").write_bytes(drawn(f"{shown.capitalize()} red cats on sheet {i}.").data)
+        # Every fourth picture shows another number than its answer says.
+        said = "six" if shown == "five" else shown
+        rows.append(f"{i:02}.png,How many cats are there?,{said.capitalize()} cats.,{said}")
+    (folder / "metadata.csv").write_text("\n".join(rows))
+    chains = [
+        {"name": "reads", "chain": "image_captioning:fake"},
+        {"name": "forgets", "chain": "image_captioning:fake:drop=1.0"},
+    ]
+    experiment = experiment_from({"name": "asked", "sources": {"folder": "p"}, "chains": chains}, folder=tmp_path)
+    study = run_experiment(experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"))
+    assert study.analysis.headline == "answers"
+    assert (headline(study, "reads", measure="answers").value, headline(study, "reads", measure="answers").n) == (
+        0.75,
+        24,
+    )
+    assert headline(study, "forgets", measure="answers").value == 0
+    (compared,) = [c.comparison for c in study.analysis.compared if c.metric == "answers right"]
+    assert isinstance(compared, Comparison)
+    assert compared.difference.value == -0.75
+    assert "share of the questions that are answered right" in markdown(study)
 
 
 SLOW = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from hopline.agent.loss.score import Score, Unscored
-from hopline.agent.loss.text import ChrF, Cosine, Encoder, cer, cosine, mer, normalise, wer
+from hopline.agent.loss.text import ChrF, Cosine, Encoder, answers, cer, cosine, mer, normalise, wer
 from hopline.tools.errors import MissingModel
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,3 +120,22 @@ def test_no_cosine_and_why(encoder: Encoder | None, reference: str, reason: str)
     scored = Cosine(encoder)(reference, "a")
     assert isinstance(scored, Unscored)
     assert scored.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "right"),
+    [
+        ("two", "2", True),
+        ("two", "There are two dogs.", True),
+        ("one", "1", True),
+        ("one", "One.", True),
+        ("one", "A dog.", False),
+        ("boat", "Four boats, I think.", True),
+        ("red boat", "The boat is red.", True),
+        ("red boat", "The boat is blue.", False),
+        ("boat", "", False),
+        ("", "anything", False),
+    ],
+)
+def test_an_answer_is_right_if_its_words_are_said(answer: str, output: str, right: bool) -> None:
+    assert answers(answer, output) is right

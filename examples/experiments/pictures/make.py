@@ -47,7 +47,12 @@ def words(count: int, thing: str) -> str:
     """`a cat`, `three cats`."""
     if count == 1:
         return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
-    return f"{NUMBERS[count]} {PLURALS.get(thing, thing + 's')}"
+    return f"{NUMBERS[count]} {plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """`cats`."""
+    return PLURALS.get(thing, f"{thing}s")
 
 
 def group(svg: str, count: int) -> Image.Image:
@@ -77,16 +82,16 @@ def main() -> None:
         one, two = words(counts[0], left), words(counts[1], right)
         captions.append((name, f"{one} {'is' if counts[0] == 1 else 'are'} left of {two}.".capitalize()))
         asked = (
-            (f"How many {words(2, left).split()[1]} are there?", one),
-            (f"How many {words(2, right).split()[1]} are there?", two),
-            (f"What is left of the {words(2, right).split()[1] if counts[1] > 1 else right}?", one),
-            (f"What is right of the {words(2, left).split()[1] if counts[0] > 1 else left}?", two),
+            (f"How many {plural(left)} are there?", one, NUMBERS[counts[0]]),
+            (f"How many {plural(right)} are there?", two, NUMBERS[counts[1]]),
+            (f"What is left of the {plural(right) if counts[1] > 1 else right}?", one, left),
+            (f"What is right of the {plural(left) if counts[0] > 1 else left}?", two, right),
         )
-        question, answer = asked[number % len(asked)]
-        questions.append((name, question, f"{answer}.".capitalize()))
+        question, says, answer = asked[number % len(asked)]
+        questions.append((name, question, f"{says}.".capitalize(), answer))
     for file, columns, rows in (
         ("metadata.csv", ("file_name", "text"), captions),
-        ("questions.csv", ("file_name", "question", "text"), questions),
+        ("questions.csv", ("file_name", "question", "text", "answer"), questions),
     ):
         with (FOLDER / file).open("w", encoding="utf-8", newline="") as written:
             writer = csv.writer(written, lineterminator="\n")
