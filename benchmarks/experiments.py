@@ -32,8 +32,8 @@ from hopline.agent.experiments.corpus import read_corpus
 from hopline.agent.experiments.engine import Ended, LocalEngine
 from hopline.agent.experiments.experiment import run_experiment
 from hopline.agent.experiments.grid import make_grid, registry_with_channels, run_grid
-from hopline.agent.experiments.report import headline_rows
 from hopline.agent.experiments.spec import experiment_from, read_experiment
+from hopline.agent.experiments.study import headline_rows
 from hopline.agent.hops.journal import Journal
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.tools import Call

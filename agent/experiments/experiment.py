@@ -12,13 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hopline.agent.experiments.analysis import Encode, analyse
+from hopline.agent.experiments.analysis import analyse
 from hopline.agent.experiments.corpus import Corpus, read_corpus
 from hopline.agent.experiments.engine import Ended, Engine, LocalEngine
+from hopline.agent.experiments.evidence import Encode
 from hopline.agent.experiments.grid import Grid, OnEnded, finished, make_grid, registry_with_channels, run_grid
 from hopline.agent.experiments.observing import observe
-from hopline.agent.experiments.report import Study, html, markdown, plots
+from hopline.agent.experiments.plots import charts
+from hopline.agent.experiments.report import html
+from hopline.agent.experiments.shelf import JournalShelf
 from hopline.agent.experiments.spec import Experiment
+from hopline.agent.experiments.study import Study
+from hopline.agent.experiments.summary import markdown
 from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.compare import sources_needed
@@ -80,7 +85,7 @@ def check_experiment(experiment: Experiment, journal: Journal) -> Check:
     if sources < 20:
         warnings.append(f"{sources} sources: under 20 no interval is given.")
     if not any(source.reference for source in grid.corpus.sources):
-        warnings.append("No source has a reference text: nothing can be measured against it.")
+        warnings.append("No source has a reference text: texts are measured against the first one of their chain.")
     for chain in grid.experiment.expanded():
         last = grid.plans[chain.name].steps[-1]
         if "text" not in grid.makes(last.tool):
@@ -169,12 +174,12 @@ def write_study(study: Study, folder: Path) -> Sequence[Path]:
     page, summary = folder / "report.html", folder / "report.md"
     named = tables(study.grid, study.observations, study.analysis)
     files = write_tables(folder / "tables", named)
-    pictures = plots(study)
+    drawn = charts(study)
     (folder / "plots").mkdir(exist_ok=True)
-    for name, svg in pictures.items():
-        files.append(folder / "plots" / f"{name}.svg")
-        files[-1].write_text(svg, "utf-8")
-    page.write_text(html(study, pictures), "utf-8")
+    for chart in drawn:
+        files.append(folder / "plots" / f"{chart.name}.svg")
+        files[-1].write_text(chart.wide, "utf-8")
+    page.write_text(html(study, drawn), "utf-8")
     summary.write_text(markdown(study), "utf-8")
     return [page, summary, *files]
 
@@ -234,7 +239,7 @@ def _study(grid: Grid, profile: Profile, ended: dict[str, Ended], journal: Journ
         grid=grid,
         observations=observations,
         analysis=analysis,
-        journal=journal,
+        shelf=JournalShelf(journal),
         command=command or f"hopline experiment run {grid.experiment.name}.toml",
         versions=versions,
     )

@@ -4,7 +4,7 @@ order in which trajectories ended."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hopline.agent.experiments.engine import Ended, Trajectory
 from hopline.agent.experiments.grid import Grid
@@ -45,6 +45,7 @@ class Observation:
         texts: by step number, what was said there.
         losses: kinds of mechanical losses, how many times each.
         calls: hops that were called, not taken from the cache.
+        scores: by step number, scores that came with imported results, by metric.
     """
 
     trajectory: Trajectory
@@ -55,6 +56,7 @@ class Observation:
     texts: Mapping[int, str]
     losses: Mapping[str, int]
     calls: int
+    scores: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
 
 def nodes_of(grid: Grid) -> list[Node]:

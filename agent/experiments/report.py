@@ -1,458 +1,422 @@
-"""The report of an experiment: one HTML file that asks nothing of any network, and a Markdown summary."""
+"""The report of an experiment as a page: one HTML file that asks nothing of any network."""
 
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from hopline.agent.experiments.analysis import Analysis, Figure
-from hopline.agent.experiments.grid import Grid
-from hopline.agent.experiments.observing import Node, Observation
-from hopline.agent.experiments.plots import UNITS, generations_svg, hazards_svg, parts_svg
-from hopline.agent.hops.journal import Journal
-from hopline.agent.loss.compare import Comparison
-from hopline.agent.loss.drift import DriftRate
+from hopline.agent.experiments.figures import FactRow
+from hopline.agent.experiments.methods import bibtex, latex, methods
+from hopline.agent.experiments.observing import Observation
+from hopline.agent.experiments.plots import Chart, dark
+from hopline.agent.experiments.study import (
+    Rows,
+    Study,
+    comparison_rows,
+    factor_rows,
+    flow_rows,
+    generation_rows,
+    headline_rows,
+    hop_rows,
+    kind_rows,
+    level_rows,
+    loop_rows,
+    notes,
+    part_rows,
+    rounded,
+    unscored_rows,
+    worst,
+)
+from hopline.agent.hops.records import ArtifactRef
+from hopline.agent.loss.endings import Endings
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.score import Unscored
-from hopline.agent.loss.survival import Survival
+from hopline.agent.loss.shares import Shares
 from hopline.agent.views.artifact import artifact_fragment
-from hopline.agent.views.frame import page_frame
 from hopline.agent.views.gallery import Gallery
-from hopline.agent.views.markup import Html, tag
-from hopline.agent.views.page import document, section
+from hopline.agent.views.markup import Child, Html, tag
+from hopline.agent.views.page import Section, document, section
 from hopline.agent.views.words import name_of_tool
 
-WORST = 3
-"""Trajectories that are shown whole."""
-_EMBEDDED_BYTES = 8_000_000
-HEADLINES = {
-    "slot_bits": "bits of the messages that arrive at the last generation",
-    "answers": "share of the questions that are answered right",
-    "retention": "share of the facts that arrives at the last generation, corrected for guessing",
+_HEADLINES = {
+    "slot_bits": "Bits that arrive at the last generation",
+    "answers": "Share of the questions answered right",
+    "retention": "Share of the facts that arrives at the last generation",
 }
-DIAGNOSTICS = ("wer", "mer", "cer", "chrf", "cosine", "precision", "identification_bits")
-BIBTEX = """@software{hopline,
-  title = {hopline: chains of tools across modalities, and what each hop loses},
-  year = {2026}
-}"""
+_EMBEDDED_BYTES = 8_000_000
+_NAMED_FACTS = 12
+"""Facts that a worst trajectory lists one by one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Study:
-    """An experiment that was run.
-
-    Attributes:
-        grid: of the experiment.
-        observations: of every trajectory.
-        analysis: its figures.
-        journal: that the runs are in.
-        command: that repeats it.
-        versions: of hopline and of what the backends say decides their outputs, by chain link.
-    """
-
-    grid: Grid
-    observations: Sequence[Observation]
-    analysis: Analysis
-    journal: Journal
-    command: str
-    versions: Mapping[str, Mapping[str, str]]
-
-    def _repr_html_(self) -> str:
-        return page_frame(html(self, plots(self)), title=f"experiment {self.grid.experiment.name}", height_px=900)
-
-
-Rows = list[list[str]]
-
-
-def shown(found: Estimate | Unscored | None, digits: int = 2) -> str:
-    """`19.33 [17.43, 20.14]`, `≥ 21.81 [20.10, 21.81]`, or why there is no figure."""
-    if found is None:
-        return "–"
-    if isinstance(found, Unscored):
-        return f"Unscored: {found.reason}"
-    interval = "" if found.lo is None else f" [{found.lo:.{digits}f}, {found.hi:.{digits}f}]"
-    return f"{'≥ ' if found.at_ceiling else ''}{found.value:.{digits}f}{interval}"
-
-
-# -- tables of the report, as text ---------------------------------------------------------------
-
-
-def headline_rows(study: Study) -> Rows:
-    """Chain, headline over completed trajectories and with failures as loss, ceiling, n."""
-    rows = [["chain", UNITS[study.analysis.headline], "failures counted as lost", "ceiling", "sources"]]
-    for chain in study.grid.experiment.expanded():
-        node = study.analysis.last(chain.name)
-        if node is None:
-            rows.append([chain.name, "Unscored: the chain has no text node", "–", "–", "–"])
-            continue
-        done = study.analysis.of(node, study.analysis.headline)
-        all_of = study.analysis.of(node, study.analysis.headline, failures="lost")
-        ceiling, n = "–", "–"
-        if isinstance(done, Estimate):
-            ceiling = f"{done.ceiling:.2f}" if done.ceiling is not None else "–"
-            n = str(done.n)
-        rows.append([chain.name, shown(done), shown(all_of), ceiling, n])
-    return rows
-
-
-def generation_rows(study: Study) -> Rows:
-    """The headline measure and the field's numbers at every text node."""
-    measures = [m for m in (study.analysis.headline, "retention", *DIAGNOSTICS) if _any(study.analysis.figures, m)]
-    measures = list(dict.fromkeys(measures))
-    rows = [["chain", "generation", "made by", *(m.replace("_", " ") for m in measures)]]
-    for node in study.analysis.nodes:
-        cells = [shown(study.analysis.of(node, m)) for m in measures]
-        rows.append([node.chain, str(node.generation), name_of_tool(node.tool), *cells])
-    return rows
-
-
-def _any(figures: Iterable[Figure], measure: str) -> bool:
-    return any(figure.measure == measure for figure in figures)
-
-
-def part_rows(study: Study) -> Rows:
-    """Last generation by slot and by type of fact."""
-    rows = [["measure", "part", *(chain.name for chain in study.grid.experiment.expanded())]]
-    parts = dict.fromkeys(
-        (f.measure, f.part) for f in study.analysis.figures if f.part != "all" and f.failures == "left out"
-    )
-    for measure, part in parts:
-        cells = []
-        for chain in study.grid.experiment.expanded():
-            node = study.analysis.last(chain.name)
-            cells.append(shown(study.analysis.of(node, measure, part)) if node else "–")
-        rows.append([measure.replace("_", " "), part, *cells])
-    return rows
-
-
-def hop_rows(study: Study) -> Rows:
-    """Hazard of each hop or round trip, its share of the blame, and the mean cosine over generations."""
-    rows = [["chain", "hop", "what", "hazard", "share of the blame"]]
-    for name, chain in study.analysis.chains.items():
-        if not isinstance(chain.survival, Survival):
-            rows.append([name, "–", "–", f"Unscored: {chain.survival.reason}", "–"])
-            continue
-        parts = [leg.part for leg in chain.blame.legs] if not isinstance(chain.blame, Unscored) else []
-        for number, leg in enumerate(chain.survival.legs):
-            hazard = shown(leg.hazard)
-            if leg.product is not None:
-                hazard = f"with what the reader missed: {shown(_less(leg.product))}"
-            part = shown(parts[number]) if number < len(parts) else "–"
-            rows.append([name, "–".join(map(str, leg.hops)), leg.kind, hazard, part])
-    return rows
-
-
-def _less(found: Estimate) -> Estimate:
-    """1 − an estimate."""
-    lo, hi = (None, None) if found.lo is None or found.hi is None else (1 - found.hi, 1 - found.lo)
-    return Estimate(value=1 - found.value, lo=lo, hi=hi, n=found.n, method=found.method, signature=found.signature)
-
-
-def comparison_rows(study: Study) -> Rows:
-    """Paired differences, p and Holm's p."""
-    rows = [["other − base", "metric", "difference", "p", "Holm's p", "sources"]]
-    for pair in study.analysis.compared:
-        who, found = f"{pair.other} − {pair.base}", pair.comparison
-        if isinstance(found, Comparison):
-            numbers = [shown(found.difference, 3), _p(found.p), _p(found.adjusted), str(found.difference.n)]
-            rows.append([who, pair.metric, *numbers])
-        else:
-            rows.append([who, pair.metric, f"Unscored: {found.reason}", "–", "–", "–"])
-    return rows
-
-
-def _p(p: float) -> str:
-    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
-
-
-def flow_rows(study: Study) -> Rows:
-    """What became of the sources: sent, completed, and each cause by hop."""
-    rows = [["chain", "sources", "trajectories", "completed", "not completed, by hop and cause"]]
-    for chain in study.grid.experiment.expanded():
-        own = [o for o in study.observations if o.trajectory.chain.name == chain.name]
-        causes = Counter(
-            f"{o.status} at hop {o.failed_step}: {o.problem}" if o.failed_step else f"{o.status}: {o.problem}"
-            for o in own
-            if o.status != "ok"
-        )
-        told = "; ".join(f"{count} × {cause}" for cause, count in causes.most_common(6)) or "none"
-        sources = len({o.trajectory.source.id for o in own})
-        rows.append([chain.name, str(sources), str(len(own)), str(sum(o.status == "ok" for o in own)), told])
-    return rows
-
-
-def worst(study: Study) -> list[Observation]:
-    """The trajectories that kept least at their last node."""
-    lost: dict[int, tuple[float, int]] = {}
-    for row in study.analysis.facts:
-        last = study.analysis.last(row.observation.trajectory.chain.name)
-        if last and row.step == last.step and row.status != "invented":
-            kept, total = lost.get(id(row.observation), (0.0, 0))
-            lost[id(row.observation)] = (kept + (row.status == "kept"), total + 1)
-    by_id = {id(o): o for o in study.observations}
-    ranked = sorted(lost, key=lambda i: (lost[i][0] / lost[i][1], _place(by_id[i])))
-    chosen: dict[str, Observation] = {}
-    for i in ranked:
-        chosen.setdefault(by_id[i].trajectory.source.id, by_id[i])
-    return list(chosen.values())[:WORST]
-
-
-def _place(observation: Observation) -> tuple[str, str, int]:
-    trajectory = observation.trajectory
-    return trajectory.chain.name, trajectory.source.id, trajectory.repeat
-
-
-def methods(study: Study) -> str:
-    """A paragraph that can stand in a paper."""
-    experiment, corpus = study.grid.experiment, study.grid.corpus
-    n = len(corpus.sources)
-    sent = f"{n} sources"
-    if corpus.grammar:
-        sent = f"{n} probe messages of {corpus.grammar.bits:.1f} bits (grammar {corpus.grammar.name}, seed " + (
-            f"{experiment.sources.seed if experiment.sources.seed is not None else corpus.grammar.seed})"
-        )
-    arrow = " → "
-    chains = "; ".join(
-        f"{c.name}: {f'once {arrow.join(c.before)}, then ' if c.before else ''}{arrow.join(c.links)}, "
-        f"{c.generations} generation{'s' if c.generations > 1 else ''}"
-        for c in experiment.expanded()
-    )
-    bits = ""
-    if corpus.grammar:
-        bits = (
-            " Slot bits are the Fano bound (1 − e)(log2 K − h(s) − s log2(K − 1)) of each slot, with e the share not "
-            "read and s the share wrong among the read, summed, with the Miller-Madow correction."
-        )
-    return (
-        f"{sent} were sent through {len(experiment.expanded())} chain(s) ({chains}), {experiment.repeats} repeat(s), "
-        f"seed {experiment.seed}. Facts were read by {study.analysis.extractor}.{bits} Retention is corrected for "
-        "guessing, (r − g) / (1 − g), g the retention against outputs of other sources. Hazards are 1 − φ of a "
-        "Cormack-Jolly-Seber model. Intervals are 95%, by bootstrap over sources (1,000 resamples); repeats of a "
-        "source count as one source. Chains are compared by source with a sign-flip test, Holm-corrected over metrics."
-    )
-
-
-def latex(rows: Rows) -> str:
-    """A table for a paper, booktabs."""
-    escaped = [[_tex(cell) for cell in row] for row in rows]
-    lines = [" & ".join(row) + r" \\" for row in escaped]
-    return "\n".join(
-        [rf"\begin{{tabular}}{{{'l' * len(rows[0])}}}", r"\toprule", lines[0], r"\midrule", *lines[1:],
-         r"\bottomrule", r"\end{tabular}"]
-    )  # fmt: skip
-
-
-def _tex(cell: str) -> str:
-    for character in "\\&%$#_{}":
-        cell = cell.replace(character, rf"\{character}" if character != "\\" else r"\textbackslash ")
-    return cell.replace("≥", r"$\geq$").replace("−", "$-$").replace("–", "--").replace("→", r"$\to$")
-
-
-# -- Markdown ------------------------------------------------------------------------------------
-
-
-def markdown(study: Study) -> str:
-    """The summary."""
-    experiment = study.grid.experiment
-    parts = [
-        f"# {experiment.name}",
-        f"Headline: {HEADLINES[study.analysis.headline]}.",
-        _md(headline_rows(study)),
-        "## By generation",
-        _md(generation_rows(study)),
-        "## By slot and type of fact, last generation",
-        _md(part_rows(study)),
-        "## Hop by hop",
-        _md(hop_rows(study)),
-        "## Comparisons",
-        _md(comparison_rows(study)) if study.analysis.compared else "One chain: nothing to compare.",
-        "## What became of the sources",
-        _md(flow_rows(study)),
-        "## Methods",
-        methods(study),
-        f"Repeat it: `{study.command}`",
-    ]
-    return "\n\n".join([*parts[:3], *notes(study), *parts[3:]]) + "\n"
-
-
-def _md(rows: Rows) -> str:
-    def line(row: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-
-    return "\n".join([line(rows[0]), line(["---"] * len(rows[0])), *map(line, rows[1:])])
-
-
-def notes(study: Study) -> list[str]:
-    """What a reader must know beside the headline."""
-    found = [f"{name} was left out: {why}" for name, why in study.grid.left_out.items()]
-    for name, chain in study.analysis.chains.items():
-        found += [f"{name}: {rise}." for rise in chain.rises]
-        if isinstance(chain.mcd, Estimate):
-            found.append(f"{name}: mean cosine to the source over all generations (MCD) {shown(chain.mcd, 3)}.")
-        if isinstance(chain.drift, DriftRate):
-            found.append(
-                f"{name}: that cosine after g hops is about {chain.drift.a:.3f}·exp(−b·g) + {chain.drift.c:.3f}, "
-                f"b = {shown(chain.drift.b, 3)} (SDR)."
-            )
-    if _closed(study):
-        found.append(
-            "Closed loop: drawings are read with the exemplars they were drawn from; other pictures are read worse."
-        )
-    headline = [f.figure for f in study.analysis.figures if f.measure == study.analysis.headline]
-    return [*found, *sorted({w for figure in headline if isinstance(figure, Estimate) for w in figure.warnings})]
-
-
-def _closed(study: Study) -> bool:
-    """Some chain draws and reads pictures with the same pictograms."""
-    for plan in study.grid.plans.values():
-        tools = [step.tool for step in plan.steps]
-        if "text_to_image" in tools and "image_captioning" in tools:
-            return any("openmoji" in key for found in study.versions.values() for key in found)
-    return False
-
-
-# -- HTML ----------------------------------------------------------------------------------------
-
-
-def plots(study: Study) -> dict[str, str]:
-    """The report's pictures as SVG, by name; without those for which there is nothing to draw."""
-    made = {
-        "generations": generations_svg(study.grid, study.analysis),
-        "parts": parts_svg(study.grid, study.analysis),
-        "hazards": hazards_svg(study.analysis),
-    }
-    return {name: svg for name, svg in made.items() if svg is not None}
-
-
-def html(study: Study, pictures: Mapping[str, str]) -> str:
+def html(study: Study, drawn: Sequence[Chart]) -> str:
     """The report, with its pictures and the worst trajectories' media in it.
 
     Args:
         study: what was found.
-        pictures: as `plots` gives them.
+        drawn: as `charts` gives them.
     """
-    experiment = study.grid.experiment
-    words = {
-        "generations": _curve_words(study),
-        "parts": "What is left at the last generation, part by part.",
-        "hazards": "The share of the facts alive that each hop loses.",
-    }
-    drawn = {name: _picture(pictures.get(name), told) for name, told in words.items()}
-    sections = [
-        ("headline", "What arrived", join_parts(_lead(study), _table(headline_rows(study)), drawn["generations"])),
-        ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in notes(study)), class_="hl-list")),
-        ("by-part", "Which parts arrived", join_parts(drawn["parts"], _fold("As a table", _table(part_rows(study))))),
-        ("by-hop", "Which hop lost them", join_parts(drawn["hazards"], _table(hop_rows(study)))),
-        ("compared", "Compared, source by source", _table(comparison_rows(study))),
-        ("generations", "Every generation", _table(generation_rows(study))),
-        ("flow", "What became of the sources", _table(flow_rows(study))),
-        ("worst", "What went worst", _worst(study)),
-        ("methods", "How it was done", _methods(study)),
-    ]
-    if not study.analysis.compared:
-        sections = [s for s in sections if s[0] != "compared"]
+    sections = [found for found in _sections(study, {c.name: _picture(c) for c in drawn}) if found is not None]
     links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in sections]
     body = (
-        tag("a", "Skip to the headline", href="#headline", class_="hl-skip"),
+        tag("a", "Skip to what was found", href="#headline", class_="hl-skip"),
         tag(
             "header",
             tag("p", tag("span", "hopline", class_="hl-brand"), tag("span", "experiment"), class_="hl-eyebrow"),
-            tag("h1", experiment.name),
+            tag("h1", study.grid.experiment.name),
+            tag("p", _sent(study), class_="hl-sent"),
+            _headline(study),
             class_="hl-header",
         ),
         tag("nav", tag("ul", links, class_="hl-plain", role="list"), class_="hl-contents", aria_label="On this page"),
         tag("main", (section(*found) for found in sections), id="main"),
-        tag("footer", tag("p", f"Repeat it: {study.command}"), class_="hl-footer"),
+        tag("footer", tag("p", "Repeat it: ", tag("code", study.command)), class_="hl-footer"),
     )
-    return document(f"{experiment.name} – hopline", body)
+    return document(f"{study.grid.experiment.name} – hopline", body)
 
 
-def join_parts(*parts: Html | None) -> Html:
+def _sections(study: Study, drawn: Mapping[str, Html]) -> Sequence[Section | None]:
+    told = notes(study)
+    return (
+        ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in told), class_="hl-list")) if told else None,
+        _shown("generations", "Generation by generation", drawn.get("generations"), _fold(generation_rows(study))),
+        _shown("by-part", "Which parts arrived", drawn.get("parts"), _fold(part_rows(study))),
+        _shown("by-hop", "Which hop lost them", _hops(study, drawn.get("hazards"), drawn.get("survival"))),
+        _compared(study),
+        _factors(study, drawn.get("factors")),
+        _loops(study, drawn.get("settled")),
+        ("worst", "What went worst", _worst(study)),
+        ("flow", "What became of the sources", _parts(_table(flow_rows(study)), _twice(study))),
+        _unscored(study),
+        ("methods", "How it was done", _methods(study)),
+    )
+
+
+def _shown(name: str, title: str, *parts: Html | None) -> Section:
+    return name, title, _parts(*parts)
+
+
+def _parts(*parts: Html | None) -> Html:
     """Elements one after the other."""
     return Html("\n".join(part for part in parts if part is not None))
 
 
-def _lead(study: Study) -> Html:
-    """The headline in one sentence, with interval and n."""
-    sentences = []
-    for row in headline_rows(study)[1:]:
-        unit = UNITS[study.analysis.headline]
-        sentences.append(f"{row[0]}: {row[1]} {unit}" + (f" of {row[3]}" if row[3] != "–" else ""))
-    n = len(study.grid.corpus.sources)
-    words = (
-        f"{HEADLINES[study.analysis.headline].capitalize()}: {'; '.join(sentences)}. n = {n} sources, 95% intervals."
+# -- the first screen ----------------------------------------------------------------------------
+
+
+def _sent(study: Study) -> str:
+    """What was sent through what, in a sentence."""
+    experiment, corpus = study.grid.experiment, study.grid.corpus
+    chains = experiment.expanded()
+    what = f"{len(corpus.sources)} sources"
+    if corpus.grammar:
+        what = f"{len(corpus.sources)} messages of {corpus.grammar.bits:.1f} bits"
+    generations = sorted({chain.generations for chain in chains})
+    ways = f"{len(chains)} chain{'s' if len(chains) > 1 else ''}"
+    turns = f"{generations[-1]} generation{'s' if generations[-1] > 1 else ''}"
+    if len(generations) > 1:
+        turns = f"{generations[0]} to {turns}"
+    times = f", {experiment.repeats} times" if experiment.repeats > 1 else ""
+    return f"{what} through {ways}, {turns}{times}."
+
+
+def _headline(study: Study) -> Html:
+    """Each chain's figure with its interval on one scale, and n."""
+    what = _HEADLINES[study.analysis.headline]
+    figures = {
+        chain.name: (study.analysis.of(node, study.analysis.headline) if node else None)
+        for chain in study.grid.experiment.expanded()
+        for node in (study.analysis.last(chain.name),)
+    }
+    estimates = [found for found in figures.values() if isinstance(found, Estimate)]
+    counts = sorted({found.n for found in estimates})
+    n = "–" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    ceiling = max((found.ceiling or found.value for found in estimates), default=1.0)
+    of = f", of {ceiling:.2f}" if study.analysis.headline == "slot_bits" and estimates else ""
+    interval = "95% intervals" if any(f.lo is not None for f in estimates) else "no interval under 20 sources"
+    about = tag(
+        "p",
+        tag("strong", f"{what}{of}"),
+        tag("span", f"n = {n} sources · {interval}"),
+        class_="hl-headline-about",
     )
-    return tag("p", words, class_="hl-lead")
+    rows = [_headline_row(study, name, found, ceiling, len(counts) > 1) for name, found in figures.items()]
+    return tag("div", about, tag("ul", rows, class_="hl-plain", role="list"), id="headline", class_="hl-headline")
 
 
-def _curve_words(study: Study) -> str:
-    return f"{UNITS[study.analysis.headline].capitalize()} by generation, a line for each chain, with 95% intervals."
+def _headline_row(study: Study, name: str, found: Estimate | Unscored | None, ceiling: float, counted: bool) -> Html:
+    """A chain; with its own n where the chains have different ones."""
+    if not isinstance(found, Estimate):
+        why = found.reason if found else "the chain has no text node"
+        return tag("li", tag("span", name, class_="hl-headline-chain"), tag("span", f"Unscored: {why}"))
+    bits = study.analysis.headline == "slot_bits"
+    interval = ""
+    if found.lo is not None and found.hi is not None:
+        interval = f"{rounded(found.lo)} to {rounded(found.hi)}"
+    value = f"{'≥ ' if found.at_ceiling else ''}{rounded(found.value)}"
+    return tag(
+        "li",
+        tag(
+            "span",
+            tag("span", name, class_="hl-headline-chain"),
+            (" ", tag("span", f"n = {found.n}", class_="hl-headline-interval")) if counted else None,
+        ),
+        tag("span", tag("strong", value), " bits" if bits else "", class_="hl-headline-value"),
+        tag("span", interval, class_="hl-headline-interval"),
+        _range(found, ceiling),
+    )
 
 
-def _picture(svg: str | None, words: str) -> Html | None:
-    if svg is None:
-        return None
-    data = base64.b64encode(svg.encode()).decode("ascii")
-    image = tag("img", src=f"data:image/svg+xml;base64,{data}", alt=words)
-    return tag("figure", image, tag("figcaption", words, class_="hl-muted"), class_="hl-artifact hl-chart")
+def _range(found: Estimate, ceiling: float) -> Html:
+    """A figure and its interval on a line from nothing to all of it."""
+
+    def place(value: float) -> str:
+        return f"{100 * min(max(value / ceiling, 0.0), 1.0):.2f}%"
+
+    lo, hi = (found.value, found.value) if found.lo is None or found.hi is None else (found.lo, found.hi)
+    width = f"{100 * (min(max(hi / ceiling, 0.0), 1.0) - min(max(lo / ceiling, 0.0), 1.0)):.2f}%"
+    return tag(
+        "svg",
+        tag("line", x1="0", x2="100%", y1="10", y2="10", class_="hl-range-line"),
+        tag("line", x1="0", x2=place(found.value), y1="10", y2="10", class_="hl-range-kept"),
+        tag("rect", x=place(lo), width=width, y="5", height="10", class_="hl-range-interval"),
+        tag("line", x1=place(found.value), x2=place(found.value), y1="1", y2="19", class_="hl-range-value"),
+        class_="hl-range",
+        height="20",
+        aria_hidden="true",
+    )
+
+
+def _twice(study: Study) -> Html:
+    """The headline over what was completed, and with what failed as total loss."""
+    return _parts(
+        tag("h3", "The headline twice"),
+        tag("p", "Over what was completed, and with what failed counted as lost.", class_="hl-muted"),
+        _table(headline_rows(study)),
+    )
+
+
+# -- figures and tables --------------------------------------------------------------------------
+
+
+def _picture(chart: Chart) -> Html:
+    """The chart for this width and these colours."""
+
+    def data(svg: str) -> str:
+        return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
+
+    phone, night = "(max-width: 799px)", "(prefers-color-scheme: dark)"
+    sources = (
+        (f"screen and {phone} and {night}", dark(chart.narrow)),
+        (phone, chart.narrow),
+        (f"screen and {night}", dark(chart.wide)),
+    )
+    image = tag(
+        "picture",
+        (tag("source", media=media, srcset=data(svg)) for media, svg in sources),
+        tag("img", src=data(chart.wide), alt=chart.words),
+    )
+    return tag("figure", image, tag("figcaption", chart.words, class_="hl-muted"), class_="hl-artifact hl-chart")
 
 
 def _table(rows: Rows) -> Html:
     head = tag("thead", tag("tr", (tag("th", cell, scope="col") for cell in rows[0])))
-    body = tag("tbody", (tag("tr", (tag("td", cell) for cell in row)) for row in rows[1:]))
+    # An interval is read as one word.
+    body = tag(
+        "tbody",
+        (
+            tag("tr", (tag("td", cell, class_="hl-figure" if " [" in cell else None) for cell in row))
+            for row in rows[1:]
+        ),
+    )
     return tag("div", tag("table", head, body), class_="hl-scroll", tabindex=0, role="region", aria_label=rows[0][0])
 
 
-def _fold(title: str, content: Html) -> Html:
+def _fold(rows: Rows, title: str = "As a table") -> Html:
+    return _folded(title, _table(rows))
+
+
+def _folded(title: str, content: Child) -> Html:
     return tag("details", tag("summary", title), content, class_="hl-more")
 
 
-def _worst(study: Study) -> Html:
-    gallery = Gallery(study.journal.read, None, limit=_EMBEDDED_BYTES)
-    items = []
-    for number, observation in enumerate(worst(study), 1):
-        trajectory = observation.trajectory
-        source = trajectory.source
-        steps = [
-            tag(
-                "li",
-                tag("h4", f"{hop.step} {name_of_tool(hop.tool)}"),
-                (
-                    artifact_fragment(ref, gallery, anchor=f"worst-{number}-{hop.id}-{i}")
-                    for i, ref in enumerate(hop.output_list)
-                ),
-            )
-            for hop in study.journal.hops(observation.run)
-            if hop.parent is None
-        ]
-        items.append(
-            tag(
-                "li",
-                tag("h3", f"{source.id} through {trajectory.chain.name}"),
-                tag("p", f"Sent: {source.reference or source.id}", class_="hl-words"),
-                _fold("Every hop", tag("ol", steps, class_="hl-plain")),
-                tag("p", tag("code", f"hopline show {observation.run} --html page.html"), class_="hl-muted"),
-            )
-        )
-    return tag("ol", items, class_="hl-plain") if items else tag("p", "Nothing to show.", class_="hl-muted")
-
-
-def _methods(study: Study) -> Html:
-    versions = [["link", *_columns(study.versions)]]
-    for link, identity in study.versions.items():
-        versions.append([link, *(identity.get(column, "–")[:16] for column in versions[0][1:])])
-    return join_parts(
-        tag("p", methods(study), class_="hl-lead"),
-        _fold("Versions and digests", _table(versions)),
-        _fold("LaTeX", tag("pre", latex(headline_rows(study)))),
-        _fold("BibTeX", tag("pre", BIBTEX)),
+def _hops(study: Study, *drawn: Html | None) -> Html:
+    return _parts(
+        tag("div", drawn, class_="hl-pair") if any(drawn) else None,
+        _fold(hop_rows(study), "Hop by hop as a table"),
+        _fold(kind_rows(study), "By kind of hop") if len(kind_rows(study)) > 1 else None,
     )
 
 
-def _columns(versions: Mapping[str, Mapping[str, str]]) -> list[str]:
-    return list(dict.fromkeys(key for identity in versions.values() for key in identity))
+def _compared(study: Study) -> Section | None:
+    if not study.analysis.compared:
+        return None
+    return "compared", "Compared, source by source", _table(comparison_rows(study))
 
 
-__all__ = ["Node", "Study", "html", "latex", "markdown", "plots", "shown"]
+def _factors(study: Study, drawn: Html | None) -> Section | None:
+    if not study.analysis.crossed:
+        return None
+    said = [_matters(crossed.shares, crossed.metric) for crossed in study.analysis.crossed]
+    content = _parts(
+        tag("ul", (tag("li", words) for words in said if words), class_="hl-list") if any(said) else None,
+        drawn,
+        _table(factor_rows(study)),
+        _fold(level_rows(study), "Level by level"),
+    )
+    return "factors", "Which factor matters", content
+
+
+def _matters(shares: Shares | Unscored, metric: str) -> str:
+    """In words, only as far as the interval of the lead goes."""
+    if isinstance(shares, Unscored):
+        return ""
+    said = []
+    for (a, b), lead in shares.lead.items():
+        if lead.lo is not None and lead.hi is not None and not lead.lo <= 0 <= lead.hi:
+            more, less = (a, b) if lead.value > 0 else (b, a)
+            said.append(f"{metric}: {more} matters more than {less}.")
+        else:
+            said.append(f"{metric}: it cannot be told whether {a} or {b} matters more.")
+    return " ".join(said)
+
+
+def _loops(study: Study, drawn: Html | None) -> Section | None:
+    chains = study.analysis.chains.values()
+    if not any(isinstance(c.mcd, Estimate) or isinstance(c.endings, Endings) for c in chains):
+        return None
+    words = (
+        "A loop settles when the same text comes out again up to the last generation, or two texts in turn. MCD and "
+        "SDR are those of arXiv 2509.04438, from text to text with our sentence encoder; a higher MCD is better."
+    )
+    return "loops", "Loops and drift", _parts(drawn, tag("p", words, class_="hl-muted"), _table(loop_rows(study)))
+
+
+def _unscored(study: Study) -> Section | None:
+    rows = unscored_rows(study)
+    if len(rows) == 1:
+        return None
+    said = tag("p", "No number, and why. Unscored is not zero.", class_="hl-muted")
+    return "unscored", "What was not scored, and why", _parts(said, _table(rows))
+
+
+# -- the worst -----------------------------------------------------------------------------------
+
+
+def _worst(study: Study) -> Html:
+    gallery = Gallery(study.shelf.read, None, limit=_EMBEDDED_BYTES)
+    chosen = worst(study)
+    if not chosen:
+        return tag("p", "Nothing to show.", class_="hl-muted")
+    facts: dict[int, list[FactRow]] = {id(o): [] for o in chosen}
+    for row in study.analysis.facts:
+        if id(row.observation) in facts:
+            facts[id(row.observation)].append(row)
+    items = [_trajectory(study, o, facts[id(o)], gallery, number) for number, o in enumerate(chosen, 1)]
+    return tag("ol", items, class_="hl-plain hl-hops")
+
+
+def _trajectory(
+    study: Study, observation: Observation, facts: Sequence[FactRow], gallery: Gallery, number: int
+) -> Html:
+    trajectory = observation.trajectory
+    source = trajectory.source
+    made = [(stage, ref) for stage in study.shelf.stages(observation) for ref in stage.outputs]
+    steps: list[Html] = []
+    for place, (stage, ref) in enumerate(made):
+        title = f"{stage.step} {name_of_tool(stage.tool)}"
+        generation = tag("span", f"generation {trajectory.chain.generation(stage.step)}", class_="hl-time")
+        fragment = artifact_fragment(
+            ref, gallery, anchor=f"worst-{number}-{stage.step}-{place}", description=f"What hop {title} made"
+        )
+        steps.append(tag("li", tag("p", title, " ", generation, class_="hl-stage"), fragment))
+    # The first generation shows how it began; what came of it in the end stands above.
+    begun = sum(trajectory.chain.generation(stage.step) <= 1 for stage, _ in made)
+    last = study.analysis.last(trajectory.chain.name)
+    arrived = observation.texts.get(last.step) if last else None
+    at_end = [row for row in facts if last and row.step == last.step]
+    sent = source.reference
+    if sent is None:
+        ref = ArtifactRef(
+            id=source.artifact.id,
+            modality=source.artifact.modality,
+            media_type=source.artifact.media_type,
+            size_bytes=len(source.artifact.data),
+        )
+        given: Html = artifact_fragment(ref, gallery, description="What was sent")
+    else:
+        given = tag("blockquote", sent, class_="hl-words", dir="auto")
+    return tag(
+        "li",
+        tag("h3", f"{source.id} through {trajectory.chain.name}"),
+        tag(
+            "div",
+            tag("div", tag("p", "Sent", class_="hl-side-name"), given),
+            tag(
+                "div",
+                tag("p", "Arrived", class_="hl-side-name"),
+                tag("blockquote", arrived or "(nothing)", class_="hl-words", dir="auto"),
+            ),
+            class_="hl-sent-arrived",
+        ),
+        _fates(at_end),
+        tag("ol", steps[:begun], class_="hl-plain hl-strip"),
+        _folded(f"The other {len(steps) - begun} hops", tag("ol", steps[begun:], class_="hl-plain hl-strip"))
+        if len(steps) > begun
+        else None,
+        tag("p", tag("code", f"hopline show {observation.run} --html page.html"), class_="hl-muted")
+        if observation.run
+        else None,
+        class_="hl-hop",
+    )
+
+
+def _fates(rows: Sequence[FactRow]) -> Html | None:
+    """What became of each fact of the source, worst first."""
+    order = ("missing", "void", "altered", "kept", "invented")
+    told = sorted(rows, key=lambda row: order.index(row.status))
+    if not told:
+        return None
+    marks = []
+    for row in told[:_NAMED_FACTS]:
+        said = f"{row.fact.text} → {row.became}" if row.became else row.fact.text
+        marks.append(
+            tag(
+                "li",
+                tag("span", row.status, class_="hl-fate-status"),
+                " ",
+                said,
+                class_=f"hl-mark hl-fate-{row.status}",
+            )
+        )
+    if len(told) > _NAMED_FACTS:
+        marks.append(tag("li", f"and {len(told) - _NAMED_FACTS} more", class_="hl-muted"))
+    return tag("ul", marks, class_="hl-plain hl-fates", role="list", aria_label="What became of each fact")
+
+
+# -- how it was done -----------------------------------------------------------------------------
+
+
+def _methods(study: Study) -> Html:
+    experiment = study.grid.experiment
+    ran = [["chain", "links", "generations", "seeds"]]
+    seeds = ", ".join(str(experiment.seed + repeat) for repeat in range(experiment.repeats))
+    ran += [[c.name, " | ".join((*c.before, *c.links)), str(c.generations), seeds] for c in experiment.expanded()]
+    versions = [["backend", "what decides its outputs"]]
+    for link, identity in study.versions.items():
+        versions.append([link, "; ".join(f"{key} {value}" for key, value in identity.items())])
+    heads = {"headline": headline_rows(study), "comparisons": comparison_rows(study), "hop by hop": hop_rows(study)}
+    tables = "\n\n".join(latex(rows, f"{experiment.name}: {name}") for name, rows in heads.items() if len(rows) > 1)
+    specification = experiment.model_dump_json(indent=2, exclude={"folder"}, exclude_defaults=True)
+    return _parts(
+        tag("p", methods(study), class_="hl-lead"),
+        tag("h3", "What was run"),
+        _table(ran),
+        _fold(versions, "Versions and digests") if len(versions) > 1 else None,
+        _folded("The specification", tag("pre", specification)),
+        tag("h3", "For a paper"),
+        _folded("LaTeX tables", tag("pre", tables)),
+        _folded("BibTeX", tag("pre", bibtex(study))),
+    )
+
+
+__all__ = ["html"]

@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hopline.agent.experiments.analysis import Analysis
+from hopline.agent.experiments.figures import Analysis
 from hopline.agent.experiments.grid import Grid
 from hopline.agent.experiments.observing import Node, Observation
 from hopline.agent.loss.compare import Comparison
@@ -31,7 +31,10 @@ def tables(grid: Grid, observations: Sequence[Observation], analysis: Analysis) 
         "facts": _facts(analysis),
         "figures": _figures(grid, analysis),
         "comparisons": _comparisons(analysis),
+        "factors": _factors(analysis),
         "survival": _survival(analysis),
+        "chains": _chains(analysis),
+        "floor": _floor(analysis),
         "trajectories": _trajectories(observations),
     }
 
@@ -167,6 +170,63 @@ def _comparisons(analysis: Analysis) -> Table:
     return columns, rows
 
 
+def _factors(analysis: Analysis) -> Table:
+    """Shares of the variance between crossed chains, leads of one factor over another, and effects of levels."""
+    columns = ("factors", "metric", "what", "of", "level", "value", "lo", "hi", "n", "unscored")
+    rows: list[Sequence[Cell]] = []
+    for crossed in analysis.crossed:
+        who, found = (" × ".join(crossed.factors), crossed.metric), crossed.shares
+        if isinstance(found, Unscored):
+            rows.append((*who, "share", "", "", *(None,) * 4, found.reason))
+            continue
+        told = [("spread", "", "", found.spread)]
+        told += [("share", " × ".join(term), "", share) for term, share in found.terms.items()]
+        told += [("lead", f"{a} − {b}", "", lead) for (a, b), lead in found.lead.items()]
+        for name, effects in found.effects.items():
+            told += [("effect", name, level, e) for level, e in zip(crossed.levels[name], effects, strict=True)]
+        rows += [(*who, *what, *_interval(figure), figure.n, "") for *what, figure in told]
+    return columns, rows
+
+
+def _interval(found: Estimate) -> tuple[Cell, ...]:
+    return _round(found.value), _round(found.lo), _round(found.hi)
+
+
+def _chains(analysis: Analysis) -> Table:
+    """Figures of whole chains: drift as the field has it, and where long loops end."""
+    columns = ("chain", "measure", "value", "lo", "hi", "n", "unscored")
+    rows: list[Sequence[Cell]] = []
+    for name, chain in analysis.chains.items():
+        told: list[tuple[str, Estimate | Unscored]] = [("mcd", chain.mcd)]
+        told.append(("sdr", chain.drift if isinstance(chain.drift, Unscored) else chain.drift.b))
+        if isinstance(chain.endings, Unscored):
+            told.append(("settled", chain.endings))
+        else:
+            told += [(f"settled on a {kind}", share) for kind, share in chain.endings.shares.items()]
+            told += [(f"settled by generation {g}", share) for g, share in enumerate(chain.endings.reached)]
+        if not isinstance(chain.survival, Unscored):
+            told += [(f"hazard of {kind}", hazard) for kind, hazard in chain.survival.kinds.items()]
+            told += [
+                (f"recall of {reader} on {modality}", r) for (modality, reader), r in chain.survival.recall.items()
+            ]
+            told += [(f"still seen after leg {k}", share) for k, share in enumerate(chain.survival.curve, 1)]
+        for measure, found in told:
+            rows.append((name, measure, *_estimated(found)))
+    return columns, rows
+
+
+def _floor(analysis: Analysis) -> Table:
+    """What each measure reads of paraphrases of the sources, in which nothing is lost."""
+    rows = [(measure, *_estimated(found)) for measure, found in analysis.floor.items()]
+    return ("measure", "value", "lo", "hi", "n", "unscored"), rows
+
+
+def _estimated(found: Estimate | Unscored) -> tuple[Cell, ...]:
+    if isinstance(found, Unscored):
+        return (None, None, None, None, found.reason)
+    return (*_interval(found), found.n, "")
+
+
 def _survival(analysis: Analysis) -> Table:
     columns = ("chain", "hops", "kind", "hazard", "lo", "hi", "n", "recall_confounded", "unscored")
     rows: list[Sequence[Cell]] = []
@@ -175,7 +235,7 @@ def _survival(analysis: Analysis) -> Table:
             rows.append((name, "", "", None, None, None, None, None, chain.survival.reason))
             continue
         for leg in chain.survival.legs:
-            hops, hazard = "-".join(map(str, leg.hops)), leg.hazard
+            hops, hazard = "-".join(str(chain.first + hop) for hop in leg.hops), leg.hazard
             if isinstance(hazard, Estimate):
                 numbers = (_round(hazard.value), _round(hazard.lo), _round(hazard.hi), hazard.n)
                 rows.append((name, hops, leg.kind, *numbers, 0, ""))

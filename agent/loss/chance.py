@@ -59,6 +59,7 @@ def measure_retention(
     facts: Sequence[float] | NDArray[Any],
     guessed: Sequence[float] | NDArray[Any],
     *,
+    metric: str = "retention",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate | Unscored:
@@ -71,6 +72,8 @@ def measure_retention(
         kept: facts of each source that its own output says, shape (sources,).
         facts: that each source says; a source without any does not count.
         guessed: that the outputs of other sources say, mean over derangements.
+        metric: `retention`; or `precision`, where the facts are those of the outputs, and kept are those
+            that its source says.
         resamples: of the bootstrap.
         seed: of the resamples.
 
@@ -88,7 +91,7 @@ def measure_retention(
         raise ValueError("facts kept and guessed lie between 0 and the facts of their source")
     table = table[:, table[2] > 0]
     n = table.shape[1]
-    signature = Signature(metric="retention", settings={"guessing": "corrected"}, version="1")
+    signature = Signature(metric=metric, settings={"guessing": "corrected"}, version="1")
     if not n:
         return Unscored(reason="no source has a fact", signature=signature)
     shares = table.sum(axis=1) / table[2].sum()

@@ -1,13 +1,13 @@
-"""SDR, the semantic drift rate of "The Telephone Game" (Mollah et al., arXiv 2509.04438), so that tables compare.
+"""MCD and SDR of "The Telephone Game" (Mollah et al., arXiv 2509.04438), so that tables compare.
 
-It is about the mean similarity between a source and what became of it after g hops: a diagnostic, for a
-similarity has no unit and its floor is not 0.
+Mean cumulative drift and semantic drift rate are about the mean similarity between a source and what became of
+it after g hops: diagnostics, for a similarity has no unit and its floor is not 0.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,45 @@ class DriftRate:
     a: float
     b: Estimate
     c: float
+
+
+def mean_cumulative_drift(
+    similarities: NDArray[Any], *, settings: Mapping[str, str] | None = None, resamples: int = 1000, seed: int = 0
+) -> Estimate | Unscored:
+    """MCD of one pair of modalities: the mean over generations of the mean similarity over sources.
+
+    The study's MCD_avg is the mean of this over its pairs of modalities; higher is better, whatever the name says.
+
+    Args:
+        similarities: to the source, shape (sources, generations); NaN where a source has no output.
+        settings: who measured the similarity, for the signature.
+        resamples: of the bootstrap over sources.
+        seed: of the resamples.
+
+    Returns:
+        Unscored where some generation has no output at all.
+    """
+    table = np.asarray(similarities, float)
+    settings = {**(settings or {}), "generations": str(table.shape[1])}
+    signature = Signature(metric="mcd", settings=settings, version="1")
+    there = np.isfinite(table)
+    if not table.size or not there.any(axis=0).all():
+        return Unscored(reason="a generation without any output", signature=signature)
+    filled = np.where(there, table, 0.0)
+    value = float((filled.sum(axis=0) / there.sum(axis=0)).mean())
+    weights = draw_sources(len(table), resamples, seed)
+    counts = weights @ there
+    drawn = (weights @ filled / np.maximum(counts, 1))[(counts > 0).all(axis=1)].mean(axis=1)
+    lo, hi = percentile_interval(drawn)
+    return Estimate(
+        value=value,
+        lo=min(lo, value),
+        hi=max(hi, value),
+        n=len(table),
+        ceiling=1.0,
+        method=f"mean over generations of means over sources; bootstrap over sources, {LEVEL:.0%}",
+        signature=signature,
+    )
 
 
 def drift_rate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,8 +53,9 @@ class Leg:
 
     @property
     def kind(self) -> str:
-        """`text_to_image + image_captioning`."""
-        return " + ".join(self.tools)
+        """`text_to_image + image_captioning`; `4 × translation` where one follows itself."""
+        runs = [(tool, len(list(run))) for tool, run in groupby(self.tools)]
+        return " + ".join(f"{count} × {tool}" if count > 1 else tool for tool, count in runs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

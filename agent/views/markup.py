@@ -16,7 +16,7 @@ _JOINERS = "\u200c\u200d"
 
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_VOID = ("br", "hr", "img", "link", "meta")
+_VOID = ("br", "hr", "img", "link", "meta", "source")
 
 
 class Html(str):

@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hopline.agent.experiments.analysis import Analysis
 from hopline.agent.experiments.experiment import run_experiment
+from hopline.agent.experiments.figures import Analysis
 from hopline.agent.experiments.spec import experiment_from
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.estimate import Estimate

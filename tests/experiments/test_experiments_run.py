@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from hopline.agent.experiments.engine import Ended, LocalEngine, Trajectory
 from hopline.agent.experiments.experiment import check_experiment, run_experiment, write_study
-from hopline.agent.experiments.report import Study, flow_rows, headline_rows, markdown, worst
 from hopline.agent.experiments.spec import experiment_from
+from hopline.agent.experiments.study import Study, flow_rows, headline_rows, worst
+from hopline.agent.experiments.summary import markdown
 from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Hop
@@ -118,8 +119,8 @@ def test_failures_are_left_out_and_counted_as_loss(journal: Journal) -> None:
     assert lost.value < completed.value
     flow = flow_rows(study)[1]
     assert flow[:4] == ["refuses", "24", "24", str(24 - len(failed))]
-    assert f"{len(failed)} × " in flow[4]
-    assert "at hop 3" in flow[4]
+    assert f"{len(failed)} × " in flow[5]
+    assert "at hop 3" in flow[5]
 
 
 def test_chains_that_do_not_fit_are_refused_before_anything_runs(journal: Journal) -> None:
@@ -139,7 +140,9 @@ def test_report_and_tables_are_written(journal: Journal, tmp_path: Path) -> None
     assert "| drops 1.0 | 0.00 [" in summary
     assert headline_rows(study)[0] == ["chain", "bits", "failures counted as lost", "ceiling", "sources"]
     page = files[0].read_text("utf-8")
-    assert page.count("data:image/svg+xml;base64,") == 3
+    pictures = page.count("<picture>")
+    assert pictures == 4  # generations, parts, hazards, survival
+    assert page.count("data:image/svg+xml;base64,") == 4 * pictures  # for desk and phone, light and dark
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert {o.trajectory.chain.name for o in worst(study)} == {"drops 1.0"}
     names = {f.name for f in files}

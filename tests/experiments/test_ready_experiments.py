@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from hopline.agent.experiments.experiment import check_experiment, run_experiment
-from hopline.agent.experiments.report import Study, markdown
 from hopline.agent.experiments.spec import Experiment, Sources, read_experiment
+from hopline.agent.experiments.study import Study
+from hopline.agent.experiments.summary import markdown
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.estimate import Estimate
 from hopline.tools.fakes.ollama import Line, OllamaServer, words

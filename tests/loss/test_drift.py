@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hopline.agent.loss.drift import DriftRate, drift_rate
+from hopline.agent.loss.drift import DriftRate, drift_rate, mean_cumulative_drift
+from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.score import Unscored
 
 HOPS = tuple(range(2, 21, 2))
@@ -56,3 +57,25 @@ def test_no_rate_without_decay_sources_or_generations(similarities: np.ndarray) 
 def test_another_number_of_hops_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 generations"):
         drift_rate(np.zeros((30, 4)), (1, 2, 3))
+
+
+def test_mcd_is_the_mean_over_generations_of_means_over_sources() -> None:
+    table = np.array([[0.9, 0.5], [0.7, np.nan], [0.8, 0.1]])
+    found = mean_cumulative_drift(table, settings={"encoder": "x"})
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx((0.8 + 0.3) / 2)  # a source that failed does not weigh the others down
+    assert str(found.signature) == "mcd|encoder:x|generations:2|1"
+    assert (found.lo, found.n) == (None, 3)
+    assert isinstance(mean_cumulative_drift(np.full((3, 2), np.nan)), Unscored)
+    assert isinstance(mean_cumulative_drift(np.zeros((0, 2))), Unscored)
+
+
+def test_mcd_covers_the_mean() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(100):
+        table = 0.6 + rng.normal(scale=0.1, size=(40, 1)) + rng.normal(scale=0.1, size=(40, 6))
+        found = mean_cumulative_drift(np.where(rng.random(table.shape) < 0.05, np.nan, table), resamples=400)
+        assert isinstance(found, Estimate)
+        covered += found.lo <= 0.6 <= found.hi  # type: ignore[operator]  # 40 sources have an interval
+    assert covered >= 88

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hopline.agent.experiments.engine import Ended
-    from hopline.agent.experiments.report import Study
+    from hopline.agent.experiments.study import Study
 
 Specification = Annotated[Path, typer.Argument(help="The experiment's TOML file.")]
 Out = Annotated[
@@ -143,7 +143,7 @@ def _progress(name: str) -> Iterator[Callable[[Ended, int, int], None]]:
 
 
 def _say(study: Study, page: Path, json_: bool) -> None:
-    from hopline.agent.experiments.report import headline_rows
+    from hopline.agent.experiments.study import headline_rows
 
     rows = headline_rows(study)
     if json_:

@@ -1,0 +1,243 @@
+"""Figures at one node: bits, retention and precision by part, identification, and the field's numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hopline.agent.experiments.evidence import Evidence, Said, by_source, mean_over_sources
+from hopline.agent.experiments.figures import Figure
+from hopline.agent.experiments.observing import Node
+from hopline.agent.loss.bits import measure_identification, measure_slots
+from hopline.agent.loss.chance import derangements, measure_retention
+from hopline.agent.loss.estimate import Estimate
+from hopline.agent.loss.facts import FACT_TYPES, Alignment
+from hopline.agent.loss.grammar import Grammar
+from hopline.agent.loss.paraphrase import paraphrase
+from hopline.agent.loss.score import Score, Signature, Unscored
+from hopline.agent.loss.text import TextMetric, answers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHUFFLES = 5
+"""Pairings of outputs with other sources, over which guessing is averaged."""
+GRAM = 3
+"""Characters of the n-grams by which an output is compared with every source."""
+_BUCKETS = 4093
+NO_REFERENCE = "no reference"
+NOTHING_CAME = "nothing came"
+NO_FACTS = "no source says a fact"
+
+_ANSWERS = Signature(metric="answers", settings={"right": "its words are said"}, version="1")
+
+Tally = Mapping[str, int]
+"""How many facts, by type and `all`."""
+
+
+def node_figures(evidence: Evidence, node: Node, metrics: Sequence[TextMetric]) -> Iterable[Figure]:
+    """Everything that is said of a node.
+
+    Args:
+        evidence: of the experiment.
+        node: where.
+        metrics: of the field, between reference and text.
+    """
+    everyone = evidence.at(node)
+    came = [said for said in everyone if said.text is not None]
+    if not everyone:
+        yield Figure(node=node, measure="retention", figure=Unscored(reason=NO_REFERENCE))
+        return
+    grammar = evidence.grid.corpus.grammar
+    for failures, chosen in (("left out", came), ("lost", everyone)):
+        if grammar is not None:
+            yield from _slots(node, grammar, chosen, failures)
+        if evidence.asked:
+            share = mean_over_sources(by_source(answered(chosen)), _ANSWERS, ceiling=1.0)
+            yield Figure(node=node, measure="answers", failures=failures, figure=share)
+        yield from _shares_of_facts(evidence, node, chosen, failures)
+    yield _identification(node, came, evidence.grid.corpus.distractors)
+    for metric in metrics:
+        yield Figure(node=node, measure=metric.name, figure=_scores(metric, came))
+    if evidence.encoded:
+        yield Figure(node=node, measure="cosine", figure=_cosines(evidence, came))
+    yield from _published(evidence, node)
+
+
+def floor_figures(evidence: Evidence, metrics: Sequence[TextMetric]) -> dict[str, Estimate | Unscored]:
+    """What each measure reads where nothing was lost: a paraphrase that keeps every fact, source by source."""
+    found: dict[str, Estimate | Unscored] = {}
+    pairs = []
+    for number, source in enumerate(evidence.grid.corpus.sources):
+        if source.reference:
+            text = paraphrase(source.reference, number)
+            pairs.append(Said(source=source, reference=source.reference, text=text))
+    if not pairs:
+        return found
+    kept = [
+        (said.id, _tally(evidence.aligned(said.reference, said.text or ""))["all"] / len(facts))
+        for said in pairs
+        if (facts := evidence.facts(said.reference))
+    ]
+    signature = Signature(metric="facts kept", settings={"of": "paraphrases"}, version="1")
+    found["facts kept"] = mean_over_sources(by_source(kept), signature, ceiling=1.0)
+    for metric in metrics:
+        found[metric.name] = _scores(metric, pairs)
+    return found
+
+
+def answered(chosen: Iterable[Said]) -> Iterable[tuple[str, float]]:
+    """1 for each source whose answer is in what was said, 0 for each other."""
+    return ((said.id, float(answers(said.source.answer, said.text or ""))) for said in chosen)
+
+
+def _slots(node: Node, grammar: Grammar, chosen: Sequence[Said], failures: str) -> Iterable[Figure]:
+    if not chosen:
+        yield Figure(node=node, measure="slot_bits", failures=failures, figure=Unscored(reason=NOTHING_CAME))
+        return
+    found = measure_slots(
+        grammar.slots,
+        [said.source.values for said in chosen],
+        [grammar.read(said.text or "") for said in chosen],
+        sources=[said.id for said in chosen],
+    )
+    yield Figure(node=node, measure="slot_bits", failures=failures, figure=found.total)
+    for slot, figure in found.by_slot.items():
+        yield Figure(node=node, measure="slot_bits", part=slot, failures=failures, figure=figure)
+
+
+def _shares_of_facts(evidence: Evidence, node: Node, chosen: Sequence[Said], failures: str) -> Iterable[Figure]:
+    """Retention: facts of the source that arrived. Precision: facts said that the source says. Both by type."""
+    grouped: dict[str, list[Said]] = {}
+    for said in chosen:
+        grouped.setdefault(said.id, []).append(said)
+    names = sorted(grouped)
+    orders = list(derangements(len(names), SHUFFLES)) if len(names) > 1 else []
+    others = {
+        name: [(own[k % len(own)], other) for order in orders for k, other in enumerate(grouped[names[order[i]]])]
+        for i, name in enumerate(names)
+        for own in (grouped[name],)
+    }
+    for measure in ("retention", "precision"):
+        if measure == "precision" and failures == "lost":
+            continue  # what failed said nothing that could be wrong
+        rows = []
+        for name in names:
+            own = [_counted(evidence, measure, said.reference, said.text) for said in grouped[name]]
+            guessed = [
+                # Retention: others' texts against its reference. Precision: its texts against others' references.
+                _counted(evidence, measure, mine.reference, other.text)
+                if measure == "retention"
+                else _counted(evidence, measure, other.reference, mine.text)
+                for mine, other in others[name]
+            ]
+            rows.append((own, guessed))
+        for part in ("all", *FACT_TYPES):
+            kept = [_average([right for right, _ in own], part) for own, _ in rows]
+            whole = [_average([total for _, total in own], part) for own, _ in rows]
+            guesses = [
+                # As a share of what could be guessed, so that outputs of another length count the same.
+                total * _ratio(guessed, part)
+                for total, (_, guessed) in zip(whole, rows, strict=True)
+            ]
+            if part != "all" and not sum(whole):
+                continue
+            found: Estimate | Unscored = Unscored(reason=NO_FACTS if chosen else NOTHING_CAME)
+            if sum(whole):
+                found = measure_retention(kept, whole, guesses, metric=measure)
+            yield Figure(node=node, measure=measure, part=part, failures=failures, figure=found)
+
+
+def _counted(evidence: Evidence, measure: str, reference: str, text: str | None) -> tuple[Tally, Tally]:
+    """Facts that are right, and facts in all, by type."""
+    if measure == "retention":
+        whole = _typed(fact.type for fact in evidence.facts(reference))
+        return (_tally(evidence.aligned(reference, text)) if text is not None else Counter()), whole
+    facts = evidence.facts(text or "")
+    aligned = evidence.aligned(reference, text or "")
+    wrong = {fact.id for fact in aligned.invented}
+    wrong |= {fate.found.id for fate in aligned.fates if fate.found and fate.status == "altered"}
+    return _typed(fact.type for fact in facts if fact.id not in wrong), _typed(fact.type for fact in facts)
+
+
+def _tally(aligned: Alignment) -> Tally:
+    return _typed(fate.fact.type for fate in aligned.fates if fate.status == "kept")
+
+
+def _typed(types: Iterable[str]) -> Tally:
+    counts = Counter(types)
+    counts["all"] = counts.total()
+    return counts
+
+
+def _average(counts: Sequence[Tally], part: str) -> float:
+    return sum(c[part] for c in counts) / len(counts) if counts else 0.0
+
+
+def _ratio(pairs: Sequence[tuple[Tally, Tally]], part: str) -> float:
+    whole = sum(total[part] for _, total in pairs)
+    return sum(right[part] for right, _ in pairs) / whole if whole else 0.0
+
+
+def _identification(node: Node, came: Sequence[Said], distractors: Sequence[str]) -> Figure:
+    first = {said.id: said for said in reversed(came)}  # one output of each source: its first repeat
+    found: Estimate | Unscored = Unscored(reason="one source cannot be mistaken" if came else NOTHING_CAME)
+    if len(first) > 1:
+        ordered = [first[name] for name in sorted(first)]
+        pool = [*(said.reference for said in ordered), *distractors]
+        scores = _grams([said.text or "" for said in ordered]) @ _grams(pool).T
+        found = measure_identification(scores).bits
+    return Figure(node=node, measure="identification_bits", figure=found)
+
+
+def _scores(metric: TextMetric, came: Sequence[Said]) -> Estimate | Unscored:
+    scored = [(said.id, metric(said.reference, said.text or "")) for said in came]
+    values = [(source, score.value) for source, score in scored if isinstance(score, Score)]
+    signature = next((score.signature for _, score in scored if score.signature), None)
+    if not values or signature is None:
+        return Unscored(reason=next((s.reason for _, s in scored if isinstance(s, Unscored)), NOTHING_CAME))
+    return mean_over_sources(by_source(values), signature)
+
+
+def _cosines(evidence: Evidence, came: Sequence[Said]) -> Estimate | Unscored:
+    values = by_source((said.id, evidence.cosine(said.reference, said.text or "")) for said in came)
+    signature = Signature(metric="cosine", settings={"with": "the sentence encoder"}, version="1")
+    return mean_over_sources(values, signature, ceiling=1.0)
+
+
+def _published(evidence: Evidence, node: Node) -> Iterable[Figure]:
+    """Scores that came with imported results, as they are."""
+    values: dict[str, list[tuple[str, float]]] = {}
+    for o in evidence.observed[node.chain]:
+        for metric, value in o.scores.get(node.step, {}).items():
+            values.setdefault(metric, []).append((o.trajectory.source.id, value))
+    for metric, pairs in values.items():
+        signature = Signature(metric=metric, settings={"by": "the imported study"})
+        yield Figure(node=node, measure=metric, figure=mean_over_sources(by_source(pairs), signature))
+
+
+def _grams(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Counts of the character n-grams of each text, rows of length 1: shape (texts, 4093)."""
+    rows = np.zeros((len(texts), _BUCKETS))
+    for i, text in enumerate(texts):
+        for bucket, count in _counts(text).items():
+            rows[i, bucket] = count
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-9), np.float64)
+
+
+@lru_cache(maxsize=100_000)
+def _counts(text: str) -> Mapping[int, int]:
+    padded = f"  {' '.join(text.lower().split())}  "
+    return Counter(_hashed(padded[j : j + GRAM]) for j in range(len(padded) - GRAM + 1))
+
+
+@lru_cache(maxsize=100_000)
+def _hashed(gram: str) -> int:
+    value = 0
+    for character in gram:
+        value = (value * 1_000_003 + ord(character)) % _BUCKETS
+    return value
