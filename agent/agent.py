@@ -147,7 +147,13 @@ class Agent:
     # -- planning ----------------------------------------------------------------------------
 
     def plan(
-        self, request: str, attachments: Mapping[str, str] | None = None, *, planner: str = "", route: str = ""
+        self,
+        request: str,
+        attachments: Mapping[str, str] | None = None,
+        *,
+        planner: str = "",
+        route: str = "",
+        conversation: str = "",
     ) -> Plan:
         """The plan of a request, checked; nothing runs.
 
@@ -157,38 +163,48 @@ class Agent:
             planner: one of `PLANNERS`; by default `HOPLINE_PLANNER`, the profile's, or `assisted`
                 where the local language model is present, else `typed`.
             route: `cheapest`, `fastest` or `most-faithful` where several paths fit.
+            conversation: id of one whose earlier runs the request may refer to.
 
         Raises:
             NoPlan: no chain of tools leads from what is there to what is asked.
             UserError: there is no such planner.
         """
-        return self._plan(request, attachments or {}, planner, [], None)
+        earlier = Conversation(self.journal, conversation)
+        return self._plan(request, attachments or {}, earlier, planner, [], None)
 
     def _plan(
         self,
         request: str,
         attachments: Mapping[str, str],
+        earlier: Conversation,
         planner: str,
         exchanges: list[Exchange],
         cancelled: threading.Event | None,
     ) -> Plan:
         """A checked plan; what is asked of a language model for it goes into `exchanges`."""
-        from hopline.agent.planning import assisted, chat, typed
+        from hopline.agent.planning import assisted, chat, followup, typed
+
+        history = earlier.history()
+
+        def by_types(given: Mapping[str, str]) -> Plan:
+            return typed.plan(request, self.registry, given)
+
+        def by_judgement(given: Mapping[str, str]) -> Plan:
+            ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
+            return assisted.plan(request, self.registry, given, ask)
 
         chosen = self._planner(planner)
-        if chosen == "typed":
-            return self._checked(typed.plan(request, self.registry, attachments), attachments)
-        if chosen == "assisted":
-            ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
-            return self._checked(assisted.plan(request, self.registry, attachments, ask), attachments)
-        if chosen == "chat":
+        if chosen in ("typed", "assisted"):
+            make = by_types if chosen == "typed" else by_judgement
+            made = followup.plan(request, self.registry, attachments, history, make)
+        elif chosen == "chat":
             model = partial(chat_model, self.profile)
-            return self._checked(
-                chat.plan(request, self.registry, attachments, model, exchanges, cancelled), attachments
-            )
-        if chosen == "agent":
+            made = chat.plan(request, self.registry, attachments, model, exchanges, cancelled, history)
+        elif chosen == "agent":
             raise UserError("the agent decides hop by hop: it has no plan to show.", hint="Run it.")
-        raise UserError(f"there is no planner {chosen!r} here.", hint=f"Use --planner {', '.join(PLANNERS)}.")
+        else:
+            raise UserError(f"there is no planner {chosen!r} here.", hint=f"Use --planner {', '.join(PLANNERS)}.")
+        return self._checked(made, {**attachments, **earlier.types()})
 
     def _planner(self, wanted: str) -> str:
         chosen = wanted or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
@@ -240,7 +256,6 @@ class Agent:
         conversation = options.get("conversation", "")
         earlier = Conversation(self.journal, conversation)
         types = {o.handle: o.artifact.modality for o in opened}
-        known = types | (earlier.types() if conversation else {})
         made: Plan | HopByHop | HoplineError
         exchanges: list[Exchange] = []
         told = options.get("plan") is not None or options.get("chain")
@@ -248,7 +263,7 @@ class Agent:
             if not told and self._planner(options.get("planner", "")) == "agent":
                 made = hop_by_hop(self.profile)
             else:
-                made = self._wanted(request, types, known, options, exchanges)
+                made = self._wanted(request, types, earlier, options, exchanges)
                 self._refuse_errors(made)
                 self.runner.backends(made)
         except Unavailable as error:
@@ -258,7 +273,7 @@ class Agent:
             request,
             conversation=conversation,
             profile=self.profile.name,
-            seed=options.get("seed", 0),
+            seed=options.get("seed", made.why.get("seed", 0) if isinstance(made, Plan) else 0),
             options={
                 "use_cache": use_cache,
                 "route": options.get("route", ""),
@@ -278,16 +293,17 @@ class Agent:
         self,
         request: str,
         types: Mapping[str, str],
-        known: Mapping[str, str],
+        earlier: Conversation,
         options: RunOptions,
         exchanges: list[Exchange],
     ) -> Plan:
         saved, chain = options.get("plan"), options.get("chain", "")
         if saved is not None:
-            return self._checked(saved if isinstance(saved, Plan) else plan_from_json(saved), known)
+            plan = saved if isinstance(saved, Plan) else plan_from_json(saved)
+            return self._checked(plan, {**types, **earlier.types()})
         if chain:
-            return self._checked(chain_plan(chain, self.registry, types, request), known)
-        return self._plan(request, known, options.get("planner", ""), exchanges, options.get("cancelled"))
+            return self._checked(chain_plan(chain, self.registry, types, request), types)
+        return self._plan(request, types, earlier, options.get("planner", ""), exchanges, options.get("cancelled"))
 
     def _refuse_errors(self, plan: Plan) -> None:
         if plan.errors:

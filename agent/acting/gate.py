@@ -92,8 +92,8 @@ class Gate:
         if found is None:
             return None
         name, item = found["name"], found["item"]
-        if name in self.given and item is None:
-            return FromAttachment(attachment=name)
+        if found[0] in self.given:
+            return FromAttachment(attachment=found[0])
         if any(step.id == name for step in taken):
             return FromStep(step=name, item=None if item is None else int(item))
         types = "|".join(dict.fromkeys(["text", "image", "audio", "video", *self.given.values()]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -312,7 +312,11 @@ class Binder:
         if schema is None or "default" in schema:
             return {}
         for words in (clause.words, tuple(self.parsed.request.lower().replace("?", " ").replace(".", " ").split())):
-            for word in words:
-                if word.strip(",;:!'\"") in _LANGUAGE:
-                    return {"language": _LANGUAGE[word.strip(",;:!'\"")]}
+            if language := language_of(words):
+                return {"language": language}
         return {}
+
+
+def language_of(words: Iterable[str]) -> str:
+    """The first language that words, in lower case, name; empty if none does."""
+    return next((_LANGUAGE[bare] for word in words if (bare := word.strip(",;:!'\"")) in _LANGUAGE), "")

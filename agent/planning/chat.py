@@ -1,19 +1,21 @@
 """The chat planner: any chat model, held to a form, checked, told what is wrong at most twice; then the typed planner.
 
-The model sees the request, declarations, and the handles and types of attachments; never a path, a file name or
-what an attachment says.
+The model sees the request, declarations, the handles and types of attachments, and what was asked and planned
+before in the conversation; never a path, a file name, what an attachment says or what was answered.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from hopline.agent.planning import followup, typed
 from hopline.agent.planning.check import check
+from hopline.agent.planning.history import History
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Source, Step
-from hopline.agent.planning.typed import Reading, search
+from hopline.agent.planning.typed import Reading
 from hopline.tools.chat import ChatModel, Message, ask_structured
 from hopline.tools.errors import BadReply, HopCancelled, HoplineError
 from hopline.tools.exchange import Exchange
@@ -22,6 +24,8 @@ from hopline.tools.spec import Tool
 
 MOST_REPAIRS = 2
 MOST_TOKENS = 1500
+MOST_TURNS = 10
+"""Earlier runs that the model is told of."""
 
 _INSTRUCTION = """\
 You plan which tools to call for a request. Give the steps in an order in which they can run; use as few as it needs. \
@@ -40,6 +44,7 @@ def plan(
     open_model: Callable[[], ChatModel],
     kept: list[Exchange],
     cancelled: threading.Event | None = None,
+    history: History = (),
 ) -> Plan:
     """The plan that a chat model makes of a request, checked; or the typed planner's, saying so.
 
@@ -50,6 +55,7 @@ def plan(
         open_model: gives the model; what it raises of `HoplineError` becomes the reason for typed.
         kept: gets every exchange, one that failed too.
         cancelled: ends it.
+        history: of the conversation.
 
     Returns:
         A plan by `chat`, with the model, how it was asked, and the repairs in `why`; or by `typed`,
@@ -59,23 +65,34 @@ def plan(
         NoPlan: the typed planner was asked, and an input of its best plan has no producer.
         HopCancelled: it was cancelled.
     """
-    reading = Reading(request, registry, attachments)
+    handles = dict(attachments) | {thing.handle: thing.type for turn in history for thing in turn.things}
+    reading = Reading(request, registry, handles)
     try:
-        return _asked(reading, open_model(), kept, cancelled or threading.Event())
+        return _asked(reading, open_model(), kept, cancelled or threading.Event(), attachments, history)
     except HopCancelled:
         raise
     except HoplineError as error:
-        made = search(reading, "typed")
+        made = followup.plan(request, registry, attachments, history, lambda given: typed.plan(request, registry, given))
         return made.model_copy(update={"why": {**made.why, "fallback": str(error)}})
 
 
-def _asked(reading: Reading, model: ChatModel, kept: list[Exchange], cancelled: threading.Event) -> Plan:
+def _asked(
+    reading: Reading,
+    model: ChatModel,
+    kept: list[Exchange],
+    cancelled: threading.Event,
+    attachments: Mapping[str, str],
+    history: History,
+) -> Plan:
     tools = list(reading.registry)
-    handles = "".join(f"\n{handle} is attached, of type {kind}." for handle, kind in reading.attachments.items())
+    lines = [*_told(history), reading.request]
+    lines += [f"{handle} is attached, of type {kind}." for handle, kind in attachments.items()]
     messages = [
         Message(role="system", text=_INSTRUCTION + "\n".join(map(_line, tools))),
-        Message(role="user", text=reading.request + handles),
+        Message(role="user", text="\n".join(lines)),
     ]
+    # A greeting is one whatever was made before.
+    small_talk = not attachments and Reading(reading.request, reading.registry, {}).small_talk
 
     def stop_if_cancelled(_: str) -> None:
         if cancelled.is_set():
@@ -107,7 +124,7 @@ def _asked(reading: Reading, model: ChatModel, kept: list[Exchange], cancelled: 
             made = Plan(planner="chat", steps=_steps(found.value, reading), why=why)
             problems = check(made, reading.registry, reading.attachments)
             wrongs = [f"{p.step}: {p.message}" if p.step else p.message for p in problems if p.severity == "error"]
-            if not made.steps and not reading.small_talk:
+            if not made.steps and not small_talk:
                 wrongs = ["There is no step, and the request asks for something."]
             if not wrongs:
                 return made.model_copy(update={"problems": problems})
@@ -117,6 +134,24 @@ def _asked(reading: Reading, model: ChatModel, kept: list[Exchange], cancelled: 
             Message(role="user", text=f"That plan does not work. {wrong} Give the whole plan again."),
         ]
     raise BadReply(f"{model.name} made no plan that works in {MOST_REPAIRS + 1} tries: {wrong}")
+
+
+def _told(history: History) -> Iterator[str]:
+    """The conversation so far: what was asked and planned, and the handles of what there is."""
+    for turn in history[-MOST_TURNS:]:
+        yield f"Asked before: {turn.request}"
+        for thing in turn.things:
+            made = f"made by {_call(thing.step)}" if thing.step is not None else "attached then"
+            yield f"{thing.handle} is there, of type {thing.type}, {made}."
+    if history:
+        yield "The request may refer to those by handle; words like \"it\" mostly mean the latest that fits. The request:"
+
+
+def _call(step: Step) -> str:
+    """A step of an earlier plan, in a line."""
+    texts = [f"“{s.text}”" for sources in step.inputs.values() for s in sources if isinstance(s, FromText)]
+    settings = [f"{name}={value}" for name, value in step.parameters.items()]
+    return f"{step.tool}({', '.join([*texts, *settings])})"
 
 
 def _schema(tools: list[Tool]) -> dict[str, Any]:
