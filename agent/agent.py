@@ -186,12 +186,12 @@ class Agent:
 
         history = earlier.history()
 
-        def by_types(given: Mapping[str, str]) -> Plan:
-            return typed.plan(request, self.registry, given)
+        def by_types(said: str, given: Mapping[str, str]) -> Plan:
+            return typed.plan(said, self.registry, given)
 
-        def by_judgement(given: Mapping[str, str]) -> Plan:
+        def by_judgement(said: str, given: Mapping[str, str]) -> Plan:
             ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
-            return assisted.plan(request, self.registry, given, ask)
+            return assisted.plan(said, self.registry, given, ask)
 
         chosen = self._planner(planner)
         if chosen in ("typed", "assisted"):

@@ -208,6 +208,7 @@ class Run:
             "format": FORMAT,
             "run": record.id,
             "conversation": record.conversation,
+            "position": record.position,
             "request": record.request,
             "profile": record.profile,
             "status": record.status,

@@ -72,7 +72,9 @@ def plan(
     except HopCancelled:
         raise
     except HoplineError as error:
-        made = followup.plan(request, registry, attachments, history, lambda given: typed.plan(request, registry, given))
+        made = followup.plan(
+            request, registry, attachments, history, lambda said, given: typed.plan(said, registry, given)
+        )
         return made.model_copy(update={"why": {**made.why, "fallback": str(error)}})
 
 
@@ -144,7 +146,7 @@ def _told(history: History) -> Iterator[str]:
             made = f"made by {_call(thing.step)}" if thing.step is not None else "attached then"
             yield f"{thing.handle} is there, of type {thing.type}, {made}."
     if history:
-        yield "The request may refer to those by handle; words like \"it\" mostly mean the latest that fits. The request:"
+        yield 'The request may refer to those by handle; words like "it" mostly mean the latest that fits. The request:'
 
 
 def _call(step: Step) -> str:

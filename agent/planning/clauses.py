@@ -157,8 +157,9 @@ def _restored(text: str, found: list[tuple[str, str]]) -> str:
 
 def _split(tokens: list[str]) -> list[list[str]]:
     clauses: list[list[str]] = [[]]
-    for token in tokens:
-        if token in _BREAK or token.lower() in _JOIN:
+    for place, token in enumerate(tokens):
+        beside = [word.lower() for word in tokens[place : place + 2]] == ["next", "to"]
+        if (token in _BREAK or token.lower() in _JOIN) and not beside:
             if clauses[-1]:
                 clauses.append([])
             if token.lower() in ("before", "after"):

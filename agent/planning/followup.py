@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hopline.agent.planning.binding import language_of
@@ -24,8 +25,8 @@ from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
-Make = Callable[[Mapping[str, str]], Plan]
-"""Plans the request over these handles, as some planner does."""
+Make = Callable[[str, Mapping[str, str]], Plan]
+"""Plans a request over these handles, as some planner does."""
 
 _AGAIN = re.compile(r"\b(again|redo|repeat|retry|rerun|once more|one more time|another time)\b")
 _FILLER = frozenset(
@@ -44,7 +45,9 @@ _CHANGES: Mapping[str, tuple[str, float]] = {
 }
 """What a word changes: the beginning of a parameter's name, and the factor."""
 _CLEARLY_BETTER = 0.1
-_BRIDGED = 0.3
+_BRIDGED, _FURTHER, _QUESTION = 0.3, 0.2, 0.2
+"""What a bridging step costs; what a further step that is asked for gains, and costs where it is not; what a tool
+that takes a question gains where one is asked."""
 
 
 def plan(request: str, registry: Registry, attachments: Mapping[str, str], history: History, make: Make) -> Plan:
@@ -65,7 +68,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str], histo
         NoPlan: nothing leads from what is meant to what is asked.
     """
     if not any(turn.things for turn in history):
-        return make(attachments)
+        return make(request, attachments)
     return _FollowUp(request, registry, attachments, history).plan(make)
 
 
@@ -82,7 +85,7 @@ class _FollowUp:
 
     def plan(self, make: Make) -> Plan:
         if self.reading.parsed.literals:
-            return make(self.attachments)
+            return make(self.request, self.attachments)
         for decided in (self._other_input, self._other_language, self._once_more):
             made = decided(make)
             if made is not None:
@@ -97,9 +100,13 @@ class _FollowUp:
             return None
         sure = [thing for mention in self.mentions if mention.sure for thing in mention.things]
         new = dict(self.attachments) or {thing.handle: thing.type for thing in sure}
-        turn = next((turn for turn in reversed(self.history) if turn.steps), None)
-        if turn is None or not new:
-            return None
+        for turn in reversed(self.history):
+            if swaps := self._swaps(turn, new):
+                return self._again(turn, turn.steps, swaps=swaps)
+        return None
+
+    def _swaps(self, turn: Turn, new: Mapping[str, str]) -> dict[str, tuple[Source, ...]]:
+        """What stands for each handle that the steps of a turn read: of several, one by one, or all for the first."""
         swaps: dict[str, tuple[Source, ...]] = {}
         for kind in dict.fromkeys(new.values()):
             fresh = [FromAttachment(attachment=handle) for handle, its in new.items() if its == kind]
@@ -107,9 +114,7 @@ class _FollowUp:
             one_by_one = len(read) == len(fresh)
             for place, handle in enumerate(read):
                 swaps[handle] = (fresh[place],) if one_by_one else tuple(fresh) if place == 0 else ()
-        if not swaps:
-            return None
-        return self._again(turn, turn.steps, swaps=swaps)
+        return swaps
 
     def _type_of(self, turn: Turn, handle: str) -> str:
         name = handle if "." in handle else f"run{turn.position}.{handle}"
@@ -131,13 +136,13 @@ class _FollowUp:
         if sure or not turn.outputs or turn.outputs[-1].type == TEXT:
             return None
         made = turn.outputs[-1].step
-        if made is None or made.needs() and not turn.made_by(made.needs()[0]):
+        if made is None or (made.needs() and not turn.made_by(made.needs()[0])):
             return None
-        (port,) = [p for p in self.registry.tool(made.tool).inputs if p.type == TEXT][:1] or [None]
-        if port is None or port.name not in made.inputs:
+        port = next((p for p in self.registry.tool(made.tool).inputs if p.type == TEXT and p.name in made.inputs), None)
+        if port is None:
             return None
         place = "text0"
-        before = make({place: TEXT})
+        before = make(self.request, {place: TEXT})
         if not before.steps or before.errors:
             return None
         said = tuple(_moved(source, turn, {}) for source in made.inputs[port.name])
@@ -184,7 +189,9 @@ class _FollowUp:
         Args:
             alone: the last step is meant where nothing says which; otherwise all of the last plan.
         """
-        sure = [mention for mention in self.mentions if mention.sure or mention.words.split()[0] not in PLURAL | SINGULAR]
+        sure = [
+            mention for mention in self.mentions if mention.sure or mention.words.split()[0] not in PLURAL | SINGULAR
+        ]
         things = [thing for mention in sure for thing in mention.things if thing.step is not None]
         said = {word for mention in sure for word in mention.words.split()}
         verbs = {word for word in self.telling if word not in _CHANGES} - said
@@ -253,23 +260,33 @@ class _FollowUp:
     def _referring(self, make: Make) -> Plan:
         sure = [mention for mention in self.mentions if mention.sure]
         if sure:
-            things = [thing for mention in sure for thing in mention.things]
-            given = {**self.attachments, **{thing.handle: thing.type for thing in things}}
-            named = {mention.words: [thing.handle for thing in mention.things] for mention in sure}
+            given = dict(self.attachments) | {t.handle: t.type for mention in sure for t in mention.things}
             over = self._tried(given)
             alone = self._tried(self.attachments)
-            if over is not None and set(given) <= {*_sources(over), *self.attachments} or alone is None:
-                return _saying(make(given), named)
+            if alone is None or (over is not None and set(given) <= {*_sources(over), *self.attachments}):
+                return self._plainly(make, given, sure)
         if self.attachments or self._small_talk():
-            return make(self.attachments)
+            return make(self.request, self.attachments)
         pronoun = next((mention for mention in self.mentions if self._begins(mention)), None)
         if pronoun is None and not self._lacks():
-            return make({})
+            return make(self.request, {})
         sets = self._sets(pronoun)
         chosen = self._best(sets)
         if chosen is None:
-            return make({} if pronoun is None else sets[0])
-        return _saying(make(chosen), {pronoun.words if pronoun else "(not said)": list(chosen)})
+            return make(self.request, {} if pronoun is None else sets[0])
+        return _saying(make(self.request, chosen), {pronoun.words if pronoun else "(not said)": list(chosen)})
+
+    def _plainly(self, make: Make, given: Mapping[str, str], sure: Sequence[Mention]) -> Plan:
+        """Plan a request whose mentions do not ask for the tools that made what they mean."""
+        request = self.request
+        undo: dict[str, str] = {}
+        for mention in sure:
+            request, plain, typed = mention.plainly(request)
+            undo |= {plain: typed} if plain else {}
+        made = make(request, given)
+        steps = [step.model_copy(update={"inputs": _retyped(step, undo)}) for step in made.steps]
+        made = made.model_copy(update={"steps": tuple(steps)})
+        return _saying(made, {mention.words: [thing.handle for thing in mention.things] for mention in sure})
 
     def _small_talk(self) -> bool:
         return self.reading.small_talk and not set(self.telling) & set(_CHANGES)
@@ -298,9 +315,16 @@ class _FollowUp:
         for step in alone.steps:
             makes_text = all(port.type == TEXT for port in self.registry.tool(step.tool).outputs)
             texts = [s.text for sources in step.inputs.values() for s in sources if isinstance(s, FromText)]
-            if any(makes_text or text.strip() in whole or not self._says(text) for text in texts):
+            if any(makes_text or not self._says(text) for text in texts):
+                return True
+            if any(text.strip() in whole for text in texts) and not self._names_something():
                 return True
         return False
+
+    def _names_something(self) -> bool:
+        """It says what to make: "a melody", but not "a picture"."""
+        pairs = [pair for clause in self.clauses for pair in pairwise(clause.words)]
+        return any(article in ("a", "an", "some") and word not in NOUN_WORDS for article, word in pairs)
 
     def _sentences(self) -> list[str]:
         return [part for part in self.request.replace("!", ".").replace("?", ".").split(".") if part.strip()]
@@ -326,12 +350,20 @@ class _FollowUp:
         scores: dict[str, float] = {}
         for match in self.reading.matches:
             scores[match.tool] = max(scores.get(match.tool, 0.0), match.score)
+        questions = any(clause.question for clause in self.clauses)
+        for tool in self.registry:
+            if questions and any("question" in port.name for port in tool.inputs):
+                scores[tool.name] = scores.get(tool.name, 0.0) + _QUESTION
         asked = [scores.get(step.tool, 0.0) for step in made.steps if step.id not in bridging]
-        return max(asked, default=0.0) + 0.2 * (len(asked) - 1) - _BRIDGED * len(bridging)
+        unasked = sum(score < ASKED for score in asked)
+        return max(asked, default=0.0) + _FURTHER * (len(asked) - 1 - unasked) - _BRIDGED * len(bridging)
 
     def _tried(self, given: Mapping[str, str]) -> Plan | None:
+        request = self.request
+        for mention in self.mentions:
+            request, *_ = mention.plainly(request) if mention.sure and given != self.attachments else (request,)
         try:
-            made = search(Reading(self.request, self.registry, given), "typed")
+            made = search(Reading(request, self.registry, given), "typed")
         except NoPlan:
             return None
         return None if made.errors else made
@@ -349,6 +381,20 @@ class _FollowUp:
 
 def _saying(made: Plan, named: Mapping[str, Sequence[str]]) -> Plan:
     return made.model_copy(update={"why": {**made.why, "refers_to": {k: list(v) for k, v in named.items()}}})
+
+
+def _retyped(step: Step, undo: Mapping[str, str]) -> dict[str, tuple[Source, ...]]:
+    """A step's inputs with what a person typed in its literal texts."""
+
+    def as_typed(source: Source) -> Source:
+        if not isinstance(source, FromText):
+            return source
+        text = source.text
+        for plain, typed in undo.items():
+            text = re.sub(rf"\b{plain}\b", typed.replace("\\", r"\\"), text, count=1)
+        return FromText(text=text)
+
+    return {name: tuple(map(as_typed, sources)) for name, sources in step.inputs.items()}
 
 
 def _read(turn: Turn) -> list[str]:
@@ -451,4 +497,3 @@ def _one_of(step: Step, item: int) -> Step:
 
 def _seed(turn: Turn, step: Step) -> int:
     return next((thing.seed for thing in turn.made_by(step.id)), 0)
-

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hopline.agent.planning.clauses import NOUNS
 from hopline.agent.planning.history import History, Thing
 from hopline.agent.planning.words import NOUN_WORDS, SMALL
-from hopline.tools.artifact import TEXT
+from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO
 from hopline.tools.registry import Registry
 
 SINGULAR = frozenset(("it", "this", "that"))
@@ -28,6 +28,12 @@ _ORDINALS = {
     "other": -2,
 }
 _DEFINITE = frozenset("the this that these those both your my our all".split())
+_PLAINLY = {
+    TEXT: ("it", "them"),
+    IMAGE: ("the picture", "the pictures"),
+    AUDIO: ("the recording", "the recordings"),
+    VIDEO: ("the video", "the videos"),
+}
 _ASKING = frozenset("what whatever which".split())
 _SHORTEST, _ALIKE = 4, 0.7
 """Letters of a word that is compared by its beginning, and the share that must be alike."""
@@ -38,16 +44,32 @@ class Mention:
     """Words of a request that mean earlier things.
 
     Attributes:
-        words: as they stand there.
+        words: as they stand there, in lower case.
         clause: index of the clause.
         things: what they mean; several only where they are in the plural, or a place among things of unknown type.
         sure: the words say which it is; otherwise ("it") things of any type may be meant, the likeliest first.
+        telling: the words are those of a tool, and would ask for it ("the summary").
     """
 
     words: str
     clause: int
     things: tuple[Thing, ...]
     sure: bool = True
+    telling: bool = False
+
+    def plainly(self, request: str) -> tuple[str, str, str]:
+        """A request that says "it" or "the pictures" in place of words that would ask for a tool.
+
+        Returns:
+            The request, what stands in it now, and what stood there as it was typed.
+        """
+        noun = _PLAINLY.get(self.things[0].type)
+        found = re.search(r"\W+".join(map(re.escape, self.words.split())), request, re.IGNORECASE)
+        if not self.telling or noun is None or found is None:
+            return request, "", ""
+        one, several = noun
+        plain = several if len(self.things) > 1 else one
+        return f"{request[: found.start()]}{plain}{request[found.end() :]}", plain, found[0]
 
 
 class Mentions:
@@ -79,7 +101,8 @@ class Mentions:
 
     def latest(self) -> tuple[Thing, ...]:
         """The latest thing of each type, likeliest first: what a person got before what was made on the way."""
-        ranked = sorted(reversed(self._things), key=lambda t: (-t.turn, not (t.output and t.step is not None)))
+        newest_first = list(reversed(self._things))
+        ranked = sorted(newest_first, key=lambda t: (-t.turn, not (t.output and t.step is not None)))
         return tuple(next(t for t in ranked if t.type == kind) for kind in _types(ranked))
 
     def group(self, kind: str, most: int = 0) -> tuple[Thing, ...]:
@@ -109,11 +132,13 @@ class Mentions:
                 if things:
                     yield Mention(words=f"{word} {after}".strip(), clause=index, things=things, sure=len(things) == 1)
                 continue
-            if self._definite(words, place):
-                things = self._named(word, words, place, index, clauses)
-                if things:
-                    yield Mention(words=word, clause=index, things=things)
-                    taken.add(place)
+            begin = self._definite(words, place)
+            if begin is None:
+                continue
+            things, telling = self._named(word, words, place, index, clauses)
+            if things:
+                yield Mention(words=" ".join(words[begin : place + 1]), clause=index, things=things, telling=telling)
+                taken.add(place)
         if taken or self._own:
             return
         yield from self._pronouns(index, words)
@@ -131,43 +156,46 @@ class Mentions:
                 yield Mention(words=word, clause=index, things=self.latest(), sure=False)
                 return
 
-    def _definite(self, words: Sequence[str], place: int) -> bool:
-        """The word stands after an article or the like, at most two words on, or is what somebody made."""
-        if place == 0 or words[place] in SMALL | _DEFINITE:
-            return False
-        near = words[max(0, place - 3) : place]
-        if _ASKING & set(near) and {"you", "we", "i"} & set(near):
-            return True
+    def _definite(self, words: Sequence[str], place: int) -> int | None:
+        """Where the article of a word stands, at most two words before it, or the "what" of "what you drew"."""
+        if words[place] in SMALL | _DEFINITE:
+            return None
+        first = max(0, place - 3)
+        near = words[first:place]
+        asking = [i for i, word in enumerate(near) if word in _ASKING]
+        if asking and {"you", "we", "i"} & set(near):
+            return first + asking[-1]
         articles = [i for i, word in enumerate(near) if word in _DEFINITE]
         if not articles:
-            return False
+            return None
         between = near[articles[-1] + 1 :]
-        return not any(_noun(word) or word in SMALL or word in _ORDINALS for word in between)
+        wrong = any(_noun(word) or word in SMALL or word in _ORDINALS for word in between)
+        return None if wrong else first + articles[-1]
 
     def _named(
         self, word: str, words: Sequence[str], place: int, index: int, clauses: Sequence[Sequence[str]]
-    ) -> tuple[Thing, ...]:
-        """The latest thing that a word names."""
-        singular = word.removesuffix("s")
+    ) -> tuple[tuple[Thing, ...], bool]:
+        """The latest thing that a word names, and whether it names it by what a tool does."""
         kinds = {kind for kind, nouns in NOUNS.items() if word in nouns}
         makers = {name for name, said in self._said.items() if any(_alike(word, other) for other in said)}
         made = [t for t in self._things if t.step is not None and t.step.tool in makers]
         fitting = [t for t in made if not kinds or t.type in kinds]
         earlier = [other for clause in (*clauses[:index], words[:place]) for other in clause]
         if fitting and any(_alike(word, other) for other in earlier if other not in _DEFINITE):
-            return ()  # "transcribe this and read the transcript": this very request makes it
+            return (), False  # "transcribe this and read the transcript": this very request makes it
+        telling = bool(fitting)
         if not fitting and kinds:
             if tuple(words[place + 1 : place + 2]) == ("of",) or kinds & self._own:
-                return ()
+                return (), False
             fitting = [t for t in self._things if t.type in kinds]
             asked = [t for t in fitting if t.step is None and any(_alike(word, o) for o in self._asked[t.turn])]
             fitting = asked or [t for t in fitting if t.output] or fitting
         elif not fitting:
             turns = [turn for turn in self._history if word in self._asked[turn.position]]
             fitting = [t for turn in turns[-1:] for t in turn.outputs if t.type != TEXT][-1:]
-        if word != singular and len(fitting) > 1 and word not in ("words",):
-            return self._several(fitting)
-        return tuple(fitting[-1:])
+        if word != word.removesuffix("s") and len(fitting) > 1 and word != "words":
+            return self._several(fitting), telling
+        return tuple(fitting[-1:]), telling
 
     def _several(self, fitting: Sequence[Thing]) -> tuple[Thing, ...]:
         last = [t for t in fitting if t.turn == fitting[-1].turn]

@@ -10,7 +10,7 @@ import signal
 import sys
 
 import typer
-from hopline.agent.faces.cli import experimenting, installing, journal, mcp, running, serving
+from hopline.agent.faces.cli import chatting, experimenting, installing, journal, mcp, running, serving
 from hopline.agent.faces.cli.output import fail, fail_as_bug
 from hopline.tools.errors import HoplineError, UserError
 from typer.exceptions import Abort, Exit, TyperException
@@ -43,6 +43,7 @@ def _root(
 
 
 running.add_to(app)
+chatting.add_to(app)
 journal.add_to(app)
 experimenting.add_to(app)
 installing.add_to(app)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Self
 
 from hopline.agent.faces.cli.output import seconds, visible
 from hopline.agent.hops.journal import Journal
 from hopline.agent.hops.records import Hop
+from hopline.agent.planning.plan import Plan
 from hopline.agent.running.events import Event
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
@@ -17,6 +19,18 @@ from rich.text import Text
 
 _MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("■", "yellow"), "skipped": ("–", "yellow")}
 _SHOWN_CHARACTERS = 160
+
+
+def meant(plan: Plan) -> Iterator[str]:
+    """What a plan took the words of a follow-up to mean, and on what it chose its backends, a line each."""
+    for words, handles in plan.why.get("refers_to", {}).items():
+        yield f"“{words}” is {', '.join(handles)}" if words[0] != "(" else f"this is about {', '.join(handles)}"
+    again = plan.why.get("again")
+    if again:
+        instead = "; ".join(f"{old} is now {', '.join(new)}" for old, new in plan.why.get("instead", {}).items())
+        changed = ", ".join(f"{name} = {value}" for name, value in plan.why.get("changed", {}).items())
+        told = "; ".join(filter(None, [instead, changed]))
+        yield f"{', '.join(again)} again{f': {told}' if told else ''}"
 
 
 class Progress:
@@ -47,6 +61,8 @@ class Progress:
         if event.kind == "planned" and event.plan is not None and event.plan.steps:
             chain = " → ".join(dict.fromkeys(f"{step.id} {step.tool}" for step in event.plan.steps))
             self._console.print(Text(f"plan ({event.plan.planner}): {chain}", style="dim"))
+            for words in meant(event.plan):
+                self._console.print(Text(f"  {visible(words)}", style="dim"))
             for problem in event.plan.problems:
                 self._console.print(Text(f"  {problem.severity}: {problem.message}", style="yellow"))
         elif event.kind in ("hop_started", "hop_progress") and event.hop is not None:
@@ -76,7 +92,7 @@ class Progress:
         if hop.cached_from is not None:
             line.append("  from the cache", "dim")
         elif hop.duration_ms is not None:
-            loading = f" + {seconds(hop.load_ms)} loading" if hop.load_ms else ""
+            loading = f" + {seconds(hop.load_ms)} loading" if (hop.load_ms or 0) >= 1 else ""
             line.append(f"  {seconds(hop.duration_ms)}{loading}", "dim")
         self._console.print(line)
         for ref in hop.output_list:

@@ -24,6 +24,9 @@ PlannerName = Annotated[
     str,
     typer.Option("--planner", help="typed, assisted, chat, or agent (hop by hop)."),
 ]
+RouteName = Annotated[
+    str, typer.Option("--route", help="cheapest, fastest or most-faithful: by what the journal measured.")
+]
 ToolsFrom = Annotated[list[Path] | None, typer.Option("--tools-from", help="Python file whose @tool functions to add.")]
 Files = Annotated[list[str] | None, typer.Option("--attach", "-a", help="File to attach; may be given several times.")]
 
@@ -86,6 +89,7 @@ def run(
     chain: Annotated[str, typer.Option("--chain", help='Run a chain once: "text_to_speech | speech_to_text".')] = "",
     profile: ProfileName = "offline",
     planner: PlannerName = "",
+    route: RouteName = "",
     loss: Annotated[bool, typer.Option("--loss", help="Measure what each hop lost.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to copy the outputs into.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Call every tool, even for equal work.")] = False,
@@ -112,6 +116,7 @@ def run(
                 plan=_read_json(plan) if plan else None,
                 chain=chain,
                 planner=planner,
+                route=route,
                 use_cache=not no_cache,
                 seed=seed,
                 out=out,
@@ -119,7 +124,7 @@ def run(
             )
             if loss and done.status in ("ok", "partial"):
                 done.loss(on_event=progress)
-        _show_end(done, json_, loss)
+        _end(done, json_, loss)
 
 
 def resume(
@@ -137,7 +142,7 @@ def resume(
     with agent_of_run(name, tools_from) as agent:
         with Progress(human(), agent.journal) as progress:
             done = agent.resume(name, on_event=progress, repeat_side_effects=repeat_side_effects)
-        _show_end(done, json_, False)
+        _end(done, json_)
 
 
 def replay(
@@ -161,7 +166,7 @@ def replay(
             changed = None
             if loss and done.status in ("ok", "partial"):
                 changed = difference(before.loss(on_event=progress).to_json(), done.loss(on_event=progress).to_json())
-        _show_end(done, json_, False, difference=changed)
+        _end(done, json_, difference=changed)
 
 
 def plan(
@@ -172,6 +177,7 @@ def plan(
     cases: Annotated[Path | None, typer.Option("--cases", help="Plan many requests, one JSON a line.")] = None,
     profile: ProfileName = "offline",
     planner: PlannerName = "",
+    route: RouteName = "",
     explain: Annotated[bool, typer.Option("--explain", help="Show clauses, matches, bridges, the runner-up.")] = False,
     tools_from: ToolsFrom = None,
     json_: Json = False,
@@ -183,12 +189,12 @@ def plan(
             agent.registry = _foreign(tools)
         if cases is not None:
             for case in _cases(cases):
-                say_json(_planned_case(agent, case, planner))
+                say_json(_planned_case(agent, case, planner, route))
             return
         if not request:
             raise UserError("say what you want planned, or give --cases.")
         types = _types(_opened_types(attach or []) + (has or []))
-        made = agent.plan(request, types, planner=planner)
+        made = agent.plan(request, types, planner=planner, route=route)
     if json_:
         say_json(_plan_json(made, explain))
     else:
@@ -197,9 +203,9 @@ def plan(
         raise typer.Exit(2)
 
 
-def _planned_case(agent: Agent, case: dict[str, Any], planner: str) -> dict[str, Any]:
+def _planned_case(agent: Agent, case: dict[str, Any], planner: str, route: str) -> dict[str, Any]:
     try:
-        made = agent.plan(str(case["request"]), _types(case.get("attachments", [])), planner=planner)
+        made = agent.plan(str(case["request"]), _types(case.get("attachments", [])), planner=planner, route=route)
     except HoplineError as error:
         problem = {"severity": "error", "message": str(error), "reason": error.reason}
         return {"id": case["id"], "format": "hopline.plan/1", "planner": planner, "steps": [], "problems": [problem]}
@@ -313,27 +319,49 @@ def _pair(text: str, form: str) -> tuple[str, str]:
     return name, value
 
 
-def _show_end(done: Run, json_: bool, loss: bool, *, difference: Mapping[str, Any] | None = None) -> None:
-    record = done.record
+def _end(done: Run, json_: bool, loss: bool = False, *, difference: Mapping[str, Any] | None = None) -> None:
+    """Show how a run ended, and end the command with its exit code."""
     if json_:
         say_json(done.to_json() | ({"difference": difference} if difference is not None else {}))
     else:
-        for output in done.outputs:
-            typer.echo(visible(output.text) if output.modality == "text" else str(output.path))
-        if not record.outputs and record.answer:
-            typer.echo(visible(record.answer))
-        if loss and done.status in ("ok", "partial"):
-            from hopline.agent.faces.cli.loss_table import show_loss
+        show_end(done, loss, difference=difference)
+    if code := exit_code_of(done):
+        raise typer.Exit(code)
 
-            show_loss(done.loss().to_json(), human())
-        if difference is not None:
-            from hopline.agent.faces.cli.loss_table import show_difference
 
-            show_difference(difference, human())
-        human().print(f"run {record.id}: {record.status}   (hopline show {record.id} --html page.html)", style="dim")
-    error = record.error
-    if error is None:
-        return
-    if not json_:
-        fail(HoplineError(error.message))
-    raise typer.Exit(3 if error.reason in _MISSING else 130 if record.status == "cancelled" else 1)
+def show_end(
+    done: Run, loss: bool = False, *, difference: Mapping[str, Any] | None = None, talking: bool = False
+) -> None:
+    """What a run gave on stdout; for people, its loss, its name and why it is not ok.
+
+    Args:
+        done: an ended run.
+        loss: show what each hop lost.
+        difference: of two losses, to show too.
+        talking: one of many in a conversation: shorter.
+    """
+    record = done.record
+    for output in done.outputs:
+        typer.echo(visible(output.text) if output.modality == "text" else str(output.path))
+    if not record.outputs and record.answer:
+        typer.echo(visible(record.answer))
+    if loss and done.status in ("ok", "partial"):
+        from hopline.agent.faces.cli.loss_table import show_loss
+
+        show_loss(done.loss().to_json(), human())
+    if difference is not None:
+        from hopline.agent.faces.cli.loss_table import show_difference
+
+        show_difference(difference, human())
+    named = f"run {record.id}: {record.status}   (hopline show {record.id} --html page.html)"
+    human().print(f"run{record.position}, {record.id}: {record.status}" if talking else named, style="dim")
+    if record.error is not None:
+        fail(HoplineError(record.error.message))
+
+
+def exit_code_of(done: Run) -> int:
+    """0 ok; 3 something is missing; 130 cancelled; 1 failed or partial."""
+    record = done.record
+    if record.error is None:
+        return 0
+    return 3 if record.error.reason in _MISSING else 130 if record.status == "cancelled" else 1

@@ -1,0 +1,127 @@
+"""`hopline chat` from a pipe and on a terminal: requests line by line, commands, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-P", "-c", "from hopline.agent.faces.cli import main; main()", "chat"]
+TOOLS = """
+import time
+from hopline.tools import tool
+
+@tool
+def shout(text: str) -> str:
+    "Shouts a text: puts it into capital letters."
+    return text.upper()
+
+@tool
+def nap(text: str) -> str:
+    "Takes a nap: sleeps for a long time."
+    time.sleep(60)
+    return text
+"""
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(TOOLS)
+    return path
+
+
+def chat(lines: str, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, input=lines, timeout=240)
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    assert done.returncode == code, done.stderr + done.stdout
+    return done
+
+
+def objects(done: subprocess.CompletedProcess[str]) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.models
+def test_a_conversation_from_a_pipe_goes_on_later(tools: Path) -> None:
+    done = chat(
+        "Shout this: hello\n\nshout it again\nThanks\n/things\n/quit\nshout this: never\n", "--tools-from", tools
+    )
+    assert done.stdout.splitlines()[:2] == ["HELLO", "HELLO"]
+    assert "Ask for something" in done.stdout
+    assert "NEVER" not in done.stdout
+    assert "run1.step1 again" in done.stderr
+    assert "run2.step1  text, by shout" in done.stderr
+    later = objects(chat("shout it again\n", "--tools-from", tools, "--continue", "last", "--json"))
+    assert [one["format"] for one in later] == ["hopline.run/1"]
+    assert later[0]["position"] == 4
+    assert later[0]["hops"][0]["cached_from"] is not None
+
+
+@pytest.mark.models
+def test_an_error_ends_a_request_and_not_the_conversation(tools: Path, tmp_path: Path) -> None:
+    text = tmp_path / "a note.txt"
+    text.write_text("dear all")
+    lines = f'/attach /none.wav\n/attach\n/what\n/attach "{text}"\nShout the text\nTranscribe the recording\n'
+    done = chat(lines, "--tools-from", tools, code=2)
+    assert "/none.wav: there is no such file" in done.stderr
+    assert "/attach takes the names of files" in done.stderr
+    assert "there is no command /what" in done.stderr
+    assert done.stdout.splitlines()[0] == "DEAR ALL"
+    answers = objects(chat(f"/nope\nShout this: a\n{lines}", "--tools-from", tools, "--json", code=2))
+    assert [one["format"].partition("/")[0] for one in answers][:2] == ["hopline.error", "hopline.run"]
+    chat("x\n", "--continue", "nothing", code=2)
+
+
+@pytest.mark.models
+def test_ctrl_c_stops_the_request_and_the_conversation_goes_on(tools: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "--tools-from", str(tools)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=_own_terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        screen = _until(ours, "1> ")
+        os.write(ours, b"Take a nap: now\n")
+        screen = _until(ours, "nap …")
+        os.write(ours, b"\x03")
+        screen = _until(ours, "2> ")
+        assert "cancelled" in screen
+        os.write(ours, b"Shout this: hello\n")
+        assert "HELLO" in _until(ours, "3> ")
+        os.write(ours, b"\x04")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _own_terminal() -> None:
+    import fcntl
+    import signal
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _until(descriptor: int, words: str) -> str:
+    """What comes on the terminal up to some words."""
+    import select
+
+    seen, deadline = "", time.monotonic() + 90
+    while words not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([descriptor], [], [], 1)[0]:
+            seen += os.read(descriptor, 4096).decode(errors="replace")
+    return seen
