@@ -15,11 +15,13 @@ from hopline.agent.acting.answer import closing_answer, only_what_exists, small_
 from hopline.agent.acting.conversation import Conversation
 from hopline.agent.acting.deciding import HopByHop, chat_model, hop_by_hop
 from hopline.agent.attachment import Attachment, open_all
+from hopline.agent.costing import costs
 from hopline.agent.hops.journal import Journal, now
 from hopline.agent.hops.records import Failure, Hop, RunRecord
 from hopline.agent.notebook import remember
 from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
+from hopline.agent.planning.costs import check_route, others_like, routed
 from hopline.agent.planning.plan import Plan, Problem, plan_from_json
 from hopline.agent.run import Run
 from hopline.agent.running.events import Event, OnEvent, nobody
@@ -167,10 +169,12 @@ class Agent:
 
         Raises:
             NoPlan: no chain of tools leads from what is there to what is asked.
-            UserError: there is no such planner.
+            UserError: there is no such planner or route.
         """
+        check_route(route)
         earlier = Conversation(self.journal, conversation)
-        return self._plan(request, attachments or {}, earlier, planner, [], None)
+        made = self._plan(request, attachments or {}, earlier, planner, [], None)
+        return self._routed(made, request, {**(attachments or {}), **earlier.types()}, route)
 
     def _plan(
         self,
@@ -205,6 +209,16 @@ class Agent:
         else:
             raise UserError(f"there is no planner {chosen!r} here.", hint=f"Use --planner {', '.join(PLANNERS)}.")
         return self._checked(made, {**attachments, **earlier.types()})
+
+    def _routed(self, plan: Plan, request: str, known: Mapping[str, str], route: str) -> Plan:
+        """The plan, or one that does as much, with the backends that the journal speaks for."""
+        if not route or not plan.steps or plan.errors:
+            return plan
+        free = plan.planner in PLANNERS and "again" not in plan.why
+        others = others_like(plan, request, self.registry, known) if free else []
+        tools = dict.fromkeys(name for one in (plan, *others) for name in one.tools)
+        measured = costs(self.journal, self.registry, self.profile, tools, losses=route == "most-faithful")
+        return self._checked(routed(plan, others, measured, route), known)
 
     def _planner(self, wanted: str) -> str:
         chosen = wanted or os.environ.get("HOPLINE_PLANNER", "") or self.profile.planner
@@ -253,6 +267,7 @@ class Agent:
     ) -> tuple[Run, Wishes, Plan | HopByHop | HoplineError]:
         began_ns = time.time_ns()
         opened = open_all(attachments)
+        route = check_route(options.get("route", ""))
         conversation = options.get("conversation", "")
         earlier = Conversation(self.journal, conversation)
         types = {o.handle: o.artifact.modality for o in opened}
@@ -265,6 +280,7 @@ class Agent:
             else:
                 made = self._wanted(request, types, earlier, options, exchanges)
                 self._refuse_errors(made)
+                made = self._routed(made, request, {**types, **earlier.types()}, route)
                 self.runner.backends(made)
         except Unavailable as error:
             made = error
@@ -276,7 +292,7 @@ class Agent:
             seed=options.get("seed", made.why.get("seed", 0) if isinstance(made, Plan) else 0),
             options={
                 "use_cache": use_cache,
-                "route": options.get("route", ""),
+                "route": route,
                 **({"labels": dict(labels)} if (labels := options.get("labels")) else {}),
             },
             attachments=[(o.handle, o.name, o.artifact, o.reference) for o in opened],

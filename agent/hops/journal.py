@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -323,8 +323,11 @@ class Journal:
             ).fetchall()
         return [records.run_from_json(_unpacked(row, RunRecord)) for row in rows]
 
-    def median_ms(self) -> dict[str, float]:
-        """Median wall clock of a call in milliseconds, without loading, by backend; cached hops do not count."""
+    def times_ms(self) -> dict[str, list[float]]:
+        """Wall clock of every call that did its work in milliseconds, without loading, by backend, ascending.
+
+        Cached hops do not count.
+        """
         with self._lock:
             rows = self._db.execute(
                 "SELECT backend, duration_ms FROM hops WHERE status = 'ok' AND cached_from IS NULL "
@@ -333,7 +336,24 @@ class Journal:
         found: dict[str, list[float]] = {}
         for backend, duration_ms in rows:
             found.setdefault(backend, []).append(duration_ms)
-        return {backend: times[len(times) // 2] for backend, times in found.items()}
+        return found
+
+    def median_ms(self) -> dict[str, float]:
+        """Median of `times_ms` by backend."""
+        return {backend: times[len(times) // 2] for backend, times in self.times_ms().items()}
+
+    def calling(self, backends: Iterable[str], *, limit: int) -> list[str]:
+        """Ids of the latest ended runs in which one of these backends did its work, newest first."""
+        wanted = list(backends)
+        marks = ", ".join("?" * len(wanted))
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT h.run FROM hops h JOIN runs r ON r.id = h.run WHERE h.backend IN ({marks})"
+                " AND h.status = 'ok' AND h.cached_from IS NULL AND r.status != 'running'"
+                " GROUP BY h.run ORDER BY max(h.id) DESC LIMIT ?",
+                (*wanted, limit),
+            ).fetchall()
+        return [str(row["run"]) for row in rows]
 
     def labelled(self, label: str, value: str) -> list[RunRecord]:
         """Runs with a label of this value (`options["labels"]`), oldest first."""

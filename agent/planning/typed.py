@@ -35,6 +35,9 @@ PLAIN = 0.58
 NAMED, UNNAMED = 0.2, 0.1
 """What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
+CLOSE = 0.15
+"""Plans whose score is no further behind would do as well, if they read and make the same."""
+
 _BEAM = 16
 _CANDIDATES = 5
 _ALONE = 0.1
@@ -89,13 +92,14 @@ class Reading:
         return not self.given and self._matcher.small_talk(self.request)
 
 
-def search(reading: Reading, planner: str, judged: Judgement = ()) -> Plan:
+def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Plan] | None = None) -> Plan:
     """The best checked plan of a request that was read.
 
     Args:
         reading: of the request.
         planner: who the plan says decided.
         judged: tools that a judge would use, an answer each; none where nobody was asked.
+        also: gets the other plans that score about as well.
 
     Raises:
         NoPlan: see `plan`.
@@ -128,6 +132,9 @@ def search(reading: Reading, planner: str, judged: Judgement = ()) -> Plan:
     other = next((d for d in drafts[1:] if [s.tool for s in d.steps] != [s.tool for s in steps]), None)
     if other is not None:
         why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
+    if also is not None:
+        close = [d for d in drafts[1:] if not d.missing and best.score - d.score <= CLOSE]
+        also += [Plan(planner=planner, steps=d.steps, why=why | {"bridging": list(d.bridging)}) for d in close]
     made = Plan(planner=planner, steps=steps, why=why)
     handles = dict(reading.attachments) | {
         source.attachment: v.type for v in given for source in v.sources if isinstance(source, FromAttachment)

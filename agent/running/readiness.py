@@ -75,6 +75,12 @@ def readiness_of(backend: Backend, profile: Profile) -> Readiness:
     )
 
 
+def is_ready(backend: Backend) -> bool:
+    """Nothing that a backend needs is missing; imports nothing heavy and loads nothing."""
+    packages = all(importlib.util.find_spec(package) is not None for package in backend.packages)
+    return packages and all(manifest()[model].present for model in backend.models) and not backend.missing()
+
+
 def models_of(registry: Registry, profile: Profile) -> list[Model]:
     """The models of the manifest that a profile reads, each once."""
     names = dict.fromkeys([ENCODER_MODEL, *profile.models])

@@ -31,6 +31,8 @@ def meant(plan: Plan) -> Iterator[str]:
         changed = ", ".join(f"{name} = {value}" for name, value in plan.why.get("changed", {}).items())
         told = "; ".join(filter(None, [instead, changed]))
         yield f"{', '.join(again)} again{f': {told}' if told else ''}"
+    if "route" in plan.why:
+        yield plan.why["route"]["words"]
 
 
 class Progress:

@@ -220,6 +220,7 @@ def _plan_json(made: Plan, explain: bool) -> dict[str, Any]:
 
 
 def _show_plan(made: Plan, explain: bool) -> None:
+    from hopline.agent.faces.cli.progress import meant
     from hopline.agent.planning.plan import FromAttachment, FromStep
 
     if not made.steps:
@@ -236,7 +237,10 @@ def _show_plan(made: Plan, explain: bool) -> None:
                 else:
                     sources.append(f"{name} = “{visible(source.text)}”")
         settings = "".join(f", {name}={value!r}" for name, value in step.parameters.items())
-        typer.echo(f"{step.id}  {step.tool}({', '.join(sources)}{settings})")
+        by = f"  by {step.backend}" if step.backend else ""
+        typer.echo(f"{step.id}  {step.tool}({', '.join(sources)}{settings}){by}")
+    for words in meant(made):
+        human().print(visible(words), style="dim", markup=False)
     if not explain:
         human().print(f"Decided by the {made.planner} planner.", style="dim")
     for problem in made.problems:
