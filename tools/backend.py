@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hopline.tools.artifact import Artifact
+from hopline.tools.errors import MissingModel
 from hopline.tools.exchange import Exchange
+from hopline.tools.hub_files import HubModel
 
 _DISTRIBUTIONS = {"faster_whisper": "faster-whisper", "piper": "piper-tts", "av": "av", "PIL": "pillow"}
 """Import name to distribution name, where they differ."""
@@ -100,11 +103,13 @@ class Missing:
         what: a phrase for people.
         command: what brings it.
         download_bytes: how much the command downloads, 0 where nothing or unknown.
+        hub: the model of the hub that `hopline models pull` brings; None where it is something else.
     """
 
     what: str
     command: str
     download_bytes: int = 0
+    hub: HubModel | None = None
 
 
 class Backend(ABC):
@@ -126,6 +131,7 @@ class Backend(ABC):
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
         packages: import names looked for by `doctor`, and their versions enter the identity.
         models: names in `models.toml` that `load` reads.
+        hub: models of the hub that `load` reads.
         needs: tools it calls through `Call.tools`; such a backend is never heavy.
         licence: of the code it calls, where that is not permissive.
     """
@@ -141,6 +147,7 @@ class Backend(ABC):
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     models: tuple[str, ...] = ()
+    hub: tuple[HubModel, ...] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = ""
 
@@ -165,11 +172,38 @@ class Backend(ABC):
 
             for model in self.models:
                 found[f"model {model}"] = manifest()[model].digest
+        for one in self.hub:
+            found[f"model {one.repository}"] = one.digest or "unknown"
         return found
 
     def missing(self) -> tuple[Missing, ...]:
         """What has to be started or fetched beside `packages` and `models`; must be cheap, and raises nothing."""
-        return ()
+        return tuple(
+            Missing(
+                what=f"model {one.repository}",
+                command=f"hopline models pull {self.id}",
+                download_bytes=one.size_bytes,
+                hub=one,
+            )
+            for one in self.hub
+            if one.folder is None
+        )
+
+    def hub_folder(self) -> Path:
+        """Where its model of the hub lies.
+
+        Raises:
+            MissingModel: it is not here; the hint is the command that brings it, with its size.
+        """
+        (one,) = self.hub
+        folder = one.folder
+        if folder is None:
+            size = f"  (about {one.size_bytes / 1e6:.0f} MB)" if one.size_bytes else ""
+            raise MissingModel(
+                f"the model {one.repository} is not on this machine.",
+                hint=f"Get it with: hopline models pull {self.id}{size}",
+            )
+        return folder
 
     def load(self) -> None:
         """Bring packages and weights into memory; called once, timed apart.

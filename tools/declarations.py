@@ -32,7 +32,7 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "types up or writes down the words said.",
         language={
             "type": "string",
-            "default": "en",
+            "default": "auto",
             "description": "language spoken, ISO 639-1 code or auto",
         },
     ),

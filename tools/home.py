@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import Field
@@ -55,6 +56,7 @@ class Limits(BaseSettings):
     agent_timeout_s: float = Field(default=1800, gt=0, description="wall clock of a hop-by-hop run, seconds")
     max_workers: int = Field(default=2, gt=0, description="hops that run side by side")
     disk_quota_mib: float = Field(default=20_480, gt=0, description="size of the artifact store, MiB")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where models compute")
     threads: int = Field(default=max(1, min(4, os.cpu_count() or 1)), gt=0, description="threads of one backend")
 
 

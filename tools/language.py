@@ -1,7 +1,7 @@
 """Which language a text seems to be in, by its script and its smallest words.
 
-Enough to say "this is not English", which is what an English voice needs to know; not a
-language identifier.
+Enough to say "this is not English", or not the language of another voice, which is what a voice needs to know; not
+a language identifier.
 """
 
 from __future__ import annotations
@@ -19,6 +19,38 @@ _SMALL_WORDS = {
     "Dutch": "het een van en niet ik je dat met voor zijn op te aan ook maar wij naar heeft",
     "Portuguese": "os as não uma com para mais por são dos das ele ela mas foi ao seu sua muito",
 }
+NAMES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pt": "Portuguese",
+}
+"""The languages that `seems` knows, by ISO 639-1 code."""
+
+# Of the languages that are not written in Latin letters alone; names as Unicode's names of letters begin.
+_SCRIPTS = {
+    "ar": ("ARABIC",),
+    "bg": ("CYRILLIC",),
+    "el": ("GREEK",),
+    "fa": ("ARABIC",),
+    "he": ("HEBREW",),
+    "hi": ("DEVANAGARI",),
+    "ja": ("CJK", "HIRAGANA", "KATAKANA"),
+    "ka": ("GEORGIAN",),
+    "kk": ("CYRILLIC",),
+    "ko": ("HANGUL", "CJK"),
+    "ml": ("MALAYALAM",),
+    "ne": ("DEVANAGARI",),
+    "ru": ("CYRILLIC",),
+    "sr": ("CYRILLIC", "LATIN"),
+    "te": ("TELUGU",),
+    "uk": ("CYRILLIC",),
+    "ur": ("ARABIC",),
+    "zh": ("CJK", "BOPOMOFO"),
+}
 _SETS = {language: frozenset(words.split()) for language, words in _SMALL_WORDS.items()}
 _WORD = re.compile(r"[^\W\d_]+")
 _MIN_SMALL_WORDS = 3
@@ -32,6 +64,11 @@ def script_of(text: str) -> str:
             script = unicodedata.name(character, "UNKNOWN").split(" ")[0].split("-")[0]
             counts[script] = counts.get(script, 0) + 1
     return max(counts, key=lambda script: counts[script], default="")
+
+
+def scripts_of(language: str) -> tuple[str, ...]:
+    """The scripts that a language (ISO 639-1) is written in, as `script_of` names them."""
+    return _SCRIPTS.get(language, ("LATIN",))
 
 
 def seems(text: str) -> str:

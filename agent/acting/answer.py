@@ -15,6 +15,7 @@ _HANDLE = re.compile(r"\b(?:run\d+\.\w+|(?:step|text|image|audio|video)\d+)\b")
 _FLAGS = {
     "no_speech": "no speech was heard",
     "maybe_not_english": "the speech may not be English, so the words may be wrong",
+    "other_language": "the words may be in another language than the one spoken, so they may be wrong",
     "no_text": "no text was found in the picture",
     "unsure": "the description is not sure",
 }

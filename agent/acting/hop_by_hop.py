@@ -50,7 +50,7 @@ Where the next step depends on what a text says, call {DECIDE} with its handle, 
 Pictures, sound and video have to become text first.
 Do only what the person asks. When it is done, answer in one short sentence without calling anything."""
 
-_FLAGS = frozenset(("no_speech", "maybe_not_english", "no_text", "unsure"))
+_FLAGS = frozenset(("no_speech", "maybe_not_english", "other_language", "no_text", "unsure"))
 """Words of backends that the model may see: a closed list, because anybody's backend may flag anything."""
 
 

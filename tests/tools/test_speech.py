@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from hopline.tools import Artifact, Call, Result
 from hopline.tools.errors import HopCancelled, InputRefused, MissingModel
 from hopline.tools.home import limits
+from hopline.tools.language import script_of, scripts_of
 from hopline.tools.media import decode_audio, encode_wav, open_file
-from hopline.tools.speech_to_text.faster_whisper import FasterWhisper, _flags
+from hopline.tools.models import find
+from hopline.tools.speech_to_text.faster_whisper import SIZES, FasterWhisper, _flags
 from hopline.tools.text_to_speech.piper import MAX_PIECE_CHARACTERS, Piper, speakable, split
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,9 +191,101 @@ def test_it_can_be_cancelled_between_passages(whisper: FasterWhisper, shared: Pa
 
 
 @pytest.mark.models
-def test_a_model_that_is_not_here_names_the_command() -> None:
-    with pytest.raises(MissingModel, match="hf download Systran/faster-whisper-small"):
-        FasterWhisper("small").load()
+def test_side_by_side_they_say_what_they_say_alone(whisper: FasterWhisper, piper: Piper, shared: Path) -> None:
+    spoken = [say(piper, text).outputs["audio"][0] for text in ("Two red cats.", "It rains.", "Tea is ready, Anna.")]
+    recorded = [open_file(shared / "media" / f"{name}.flac") for name in WORDS]
+    silence = encode_wav(np.zeros(RATE_HZ, np.float32), RATE_HZ)
+    long = encode_wav(np.concatenate([decode_audio(audio, RATE_HZ)[0] for audio in recorded * 2]), RATE_HZ)
+    told: list[float] = []
+    calls = [
+        Call(inputs={"audio": (audio,)}, progress=lambda fraction, words: told.append(fraction))
+        for audio in (*recorded, silence, *spoken, long, *recorded)
+    ]
+    together = whisper.call_many(calls)
+    alone = [whisper.call(call) for call in calls]
+    assert [text_of(result) for result in together] == [text_of(result) for result in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.details["flags"] == other.details["flags"]
+        assert [word[0] for word in one.details["words"]] == [word[0] for word in other.details["words"]]
+        starts = np.array([[word[1] for word in result.details["words"]] for result in (one, other)])
+        assert np.abs(starts[0] - starts[1]).max(initial=0) <= 0.25
+    assert max(told) == 1
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", ["small", "Systran/faster-whisper-small"])
+def test_a_model_that_is_not_here_names_the_command(name: str) -> None:
+    with pytest.raises(MissingModel, match=f"hopline models pull speech_to_text:faster-whisper:{name}") as caught:
+        FasterWhisper(name).load()
+    assert caught.value.exit_code == 3
+    (missing,) = FasterWhisper(name).missing()
+    assert missing.command == f"hopline models pull speech_to_text:faster-whisper:{name}"
+    if name == "small":
+        assert "(about 486 MB)" in str(caught.value)
+        assert missing.download_bytes == 486_000_000
+
+
+@pytest.mark.models
+def test_a_name_that_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(MissingModel, match=r"there is no Whisper model 'huge'.*large-v3-turbo"):
+        FasterWhisper("huge").load()
+    with pytest.raises(MissingModel, match="holds no model of CTranslate2"):
+        FasterWhisper(str(tmp_path)).load()
+
+
+@pytest.mark.parametrize("size", ["tiny", "base.en", "small", "medium", "large-v3", "turbo", "distil-large-v3.5"])
+def test_every_size_is_a_repository_that_faster_whisper_knows(size: str) -> None:
+    from faster_whisper.utils import _MODELS
+
+    assert {name: repository for name, (repository, _) in SIZES.items()} == _MODELS
+    backend = FasterWhisper(size)
+    assert _MODELS[size] in backend.models or backend.hub[0].repository == _MODELS[size]
+    assert backend.english_only == size.endswith(".en")
+
+
+@pytest.mark.models
+def test_a_folder_of_ones_own(shared: Path) -> None:
+    """The same weights by their path: the same words, and an identity by digest."""
+    folder = find("Systran/faster-whisper-tiny.en").path
+    backend = FasterWhisper(str(folder))
+    assert backend.identity()["model"] == find("Systran/faster-whisper-tiny.en").digest
+    assert backend.missing() == ()
+    backend.load()
+    assert backend.english_only
+    heard = text_of(hear(backend, open_file(shared / "media" / "4446-2271-0000.flac")))
+    assert heard == "Main Hall liked Alexander because he was an engineer."
+
+
+@pytest.fixture(scope="module")
+def many_languages() -> FasterWhisper:
+    if not find("Systran/faster-whisper-base").present:
+        pytest.skip("hopline models pull Systran/faster-whisper-base")
+    backend = FasterWhisper("base")
+    backend.load()
+    return backend
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_model_of_many_languages(many_languages: FasterWhisper, shared: Path) -> None:
+    import jiwer
+
+    assert not many_languages.english_only
+    results = [hear(many_languages, open_file(shared / "media" / f"{name}.flac"), language="auto") for name in WORDS]
+    assert jiwer.wer(list(WORDS.values()), [plain(text_of(result)) for result in results]) <= 0.08
+    for result in results:
+        assert result.details["language"] == "en"
+        assert result.details["language_probability"] > 0.9
+    with pytest.raises(InputRefused, match="knows no language 'klingon'"):
+        hear(many_languages, german(), language="klingon")
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_languages_are_told_apart(many_languages: FasterWhisper) -> None:
+    result = hear(many_languages, german(), language="de")
+    assert result.details["language"] == "de"
+    assert text_of(result).startswith("Guten Morgen")
 
 
 def test_identity_names_what_decides() -> None:
@@ -263,6 +358,54 @@ def test_other_languages_are_flagged(piper: Piper, text: str, flags: list[str]) 
     details = say(piper, text).details
     assert details["flags"] == flags
     assert ["English only for now" in note for note in details["notes"]] == [True] * len(flags)
+
+
+@pytest.fixture
+def german_voice(tmp_path: Path) -> Piper:
+    """Joe's voice with a German description: it takes German text and makes German sounds."""
+    joe = find("rhasspy/piper-voices/en_US-joe-medium").path
+    (tmp_path / "joe.onnx").symlink_to(joe / "en_US-joe-medium.onnx")
+    about = json.loads((joe / "en_US-joe-medium.onnx.json").read_text("utf-8"))
+    about["espeak"]["voice"] = "de"
+    about["language"] = {"code": "de_DE", "family": "de", "name_english": "German"}
+    (tmp_path / "joe.onnx.json").write_text(json.dumps(about), "utf-8")
+    backend = Piper(str(tmp_path / "joe.onnx"))
+    backend.load()
+    return backend
+
+
+@pytest.mark.models
+def test_a_voice_of_another_language(german_voice: Piper) -> None:
+    own = say(german_voice, "Der Hund und die Katze sind nicht auf der Bank.")
+    assert (own.details["flags"], own.details["language"]) == ([], "de")
+    other = say(german_voice, "The dog and the cat sit on the bench with you.").details
+    assert other["flags"] == ["other_language"]
+    assert other["notes"] == ["the text does not look like German, and this voice speaks German only for now"]
+    with pytest.raises(InputRefused, match="Cyrillic script; this voice speaks German only for now"):
+        say(german_voice, "Привет, мир")
+    assert german_voice.identity()["voice"] == find("rhasspy/piper-voices/en_US-joe-medium").digest
+
+
+@pytest.mark.models
+def test_voices_by_name() -> None:
+    joe = Piper("en_US-joe-medium")
+    assert joe.models == ("rhasspy/piper-voices/en_US-joe-medium",)
+    joe.load()
+    thorsten = Piper("de_DE-thorsten-medium")
+    assert thorsten.hub[0].main == "de/de_DE/thorsten/medium/de_DE-thorsten-medium.onnx"
+    assert thorsten.hub[0].files == ("de/de_DE/thorsten/medium/de_DE-thorsten-medium.onnx.json",)
+    command = "hopline models pull text_to_speech:piper:de_DE-thorsten-medium"
+    with pytest.raises(MissingModel, match=rf"{command}  \(about 63 MB\)"):
+        thorsten.load()
+    with pytest.raises(MissingModel, match="Give the name of a voice"):
+        Piper("nobody").load()
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("ru", "Привет"), ("zh", "你好"), ("ar", "مرحبا"), ("de", "Grüße"), ("el", "γεια")]
+)
+def test_languages_have_their_scripts(language: str, text: str) -> None:
+    assert script_of(text) in scripts_of(language)
 
 
 @pytest.mark.models

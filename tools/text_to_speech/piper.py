@@ -1,4 +1,7 @@
-"""`text_to_speech:piper[:voice file]`: Piper, a neural voice on the processor.
+"""`text_to_speech:piper[:voice]`: Piper, a neural voice on the processor.
+
+The model part is a voice by its name (`de_DE-thorsten-medium`, see https://huggingface.co/rhasspy/piper-voices) or the
+path of its `.onnx`; without one it is Joe, US English.
 
 piper-tts is GPL-3.0-or-later: it is an extra of its own and is imported in its worker process only.
 With both noises 0 the same text gives the same bytes.
@@ -10,16 +13,17 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.errors import InputRefused, MissingExtra, MissingModel
 from hopline.tools.home import limits, setting
-from hopline.tools.language import script_of, seems
+from hopline.tools.hub_files import HubModel, digest_of
+from hopline.tools.language import NAMES, script_of, scripts_of, seems
 from hopline.tools.media import encode_wav
-from hopline.tools.models import path_of
+from hopline.tools.models import manifest, path_of
 
 if TYPE_CHECKING:
     from piper import PiperVoice
@@ -31,7 +35,9 @@ PAUSE_S = 0.15
 MAX_PIECE_CHARACTERS = 400
 """A longer sentence is split at a comma or space: the voice's memory grows with its length."""
 
-NOTES = {"maybe_not_english": "the text does not look like English, and this voice speaks English only for now"}
+VOICES = "rhasspy/piper-voices"
+_NAME = re.compile(r"(?P<family>[a-z]{2,3})_[A-Z]{2}-(?P<speaker>[a-zA-Z0-9_]+)-(?P<quality>x_low|low|medium|high)")
+_MEGABYTES = {"x_low": 28, "low": 63, "medium": 63, "high": 114}
 
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
 _SILENT = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn"}
@@ -40,14 +46,14 @@ _SILENT = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn"}
 class Piper(Backend):
     """Piper voices; US English Joe by default.
 
-    Outputs a 16-bit mono WAV at the voice's rate. Details: `declared` = the text spoken,
-    `duration_s`, `sample_rate_hz`, `pieces`, `flags`: `maybe_not_english`, and `notes`, a
-    sentence for each flag.
+    Outputs a 16-bit mono WAV at the voice's rate. Details: `declared` = the text spoken, `language` of the voice,
+    `duration_s`, `sample_rate_hz`, `pieces`, `flags`: `maybe_not_english` or `other_language` where the text does not
+    look like the voice's language, and `notes`, a sentence for each flag.
     """
 
     tool = "text_to_speech"
     name = "piper"
-    code_version = "2"
+    code_version = "3"
     extra = "tts"
     packages = ("piper", "onnxruntime")
     models: tuple[str, ...] = (JOE,)
@@ -56,8 +62,21 @@ class Piper(Backend):
     def __init__(self, model: str = "") -> None:
         super().__init__(model)
         self._voice: PiperVoice | None = None
-        if model:
-            self.models = ()
+        self._language = ("en", "English")
+        if not model or f"{VOICES}/{model}" in manifest():
+            return
+        self.models = ()
+        if named := _NAME.fullmatch(model):
+            # en/en_US/joe/medium/en_US-joe-medium.onnx
+            path = f"{named['family']}/{model.partition('-')[0]}/{named['speaker']}/{named['quality']}/{model}.onnx"
+            size = _MEGABYTES[named["quality"]] * 1_000_000
+            self.hub = (HubModel(repository=VOICES, files=(f"{path}.json",), main=path, size_bytes=size),)
+
+    def identity(self) -> dict[str, str]:
+        found = super().identity()
+        if self.models or self.hub:
+            return found
+        return found | {"voice": digest_of(Path(self.model)) if Path(self.model).is_file() else "unknown"}
 
     def load(self) -> None:
         try:
@@ -66,20 +85,28 @@ class Piper(Backend):
         except ImportError:
             raise MissingExtra("speaking needs piper-tts.", hint="pip install 'hopline[tts]'") from None
         logging.getLogger("piper").setLevel(logging.ERROR)
-        path = Path(self.model) if self.model else path_of(JOE) / "en_US-joe-medium.onnx"
+        path = self._path()
         if not path.is_file() or not Path(f"{path}.json").is_file():
-            raise MissingModel(f"the voice {path.name} or its .json is not there.", hint="Give the path of its .onnx.")
+            raise MissingModel(
+                f"the voice {path.name} or its .json is not there.",
+                hint="Give the name of a voice, such as de_DE-thorsten-medium, or the path of its .onnx.",
+            )
+        about = json.loads(Path(f"{path}.json").read_text("utf-8"))
         # As PiperVoice.load does, but with our number of threads, not all cores.
         options = SessionOptions()
         options.intra_op_num_threads = limits().threads
         self._voice = PiperVoice(
-            config=PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_text("utf-8"))),
+            config=PiperConfig.from_dict(about),
             session=InferenceSession(str(path), options, providers=["CPUExecutionProvider"]),
         )
+        self._language = _language_of(about)
 
-    @property
-    def _english(self) -> bool:
-        return self._voice is None or str(self._voice.config.espeak_voice).startswith("en")
+    def _path(self) -> Path:
+        if self.hub:
+            return self.hub_folder() / self.hub[0].main
+        if self.models:
+            return path_of(self.models[0]) / f"{self.model or 'en_US-joe-medium'}.onnx"
+        return Path(self.model)
 
     def call(self, call: Call) -> Result:
         import numpy as np
@@ -88,7 +115,7 @@ class Piper(Backend):
         assert self._voice is not None, "load() comes first"
         written = call.one("text").text
         text, losses = speakable(written)
-        flags = self._language_flags(text)
+        flags, notes = self._language_flags(text)
         config = SynthesisConfig(
             noise_scale=0.0, noise_w_scale=0.0, length_scale=1.0 / float(call.parameters.get("speed", 1.0))
         )
@@ -106,22 +133,38 @@ class Piper(Backend):
             raise InputRefused("the voice made no sound of this text.")
         details = {
             "declared": {"text": text},
+            "language": self._language[0],
             "duration_s": round(samples.size / rate, 3),
             "sample_rate_hz": rate,
             "pieces": len(pieces),
             "flags": flags,
-            "notes": [NOTES[flag] for flag in flags],
+            "notes": notes,
         }
         return Result(outputs={"audio": (encode_wav(samples, rate),)}, details=details, mechanical_losses=losses)
 
-    def _language_flags(self, text: str) -> list[str]:
-        if not self._english:
-            return []
+    def _language_flags(self, text: str) -> tuple[list[str], list[str]]:
+        """Flags and their sentences, where the text does not look like the voice's language.
+
+        Raises:
+            InputRefused: it is in a script that the language is not written in.
+        """
+        code, language = self._language
+        scripts = scripts_of(code)
         script = script_of(text)
-        if script not in ("LATIN", ""):
-            raise InputRefused(f"the text is in {script.title()} script; this voice speaks English only for now.")
-        foreign = any(c.isalpha() and not unicodedata.name(c, "").startswith("LATIN") for c in text)
-        return ["maybe_not_english"] if foreign or seems(text) not in ("English", "") else []
+        if script and script not in scripts:
+            raise InputRefused(f"the text is in {script.title()} script; this voice speaks {language} only for now.")
+        foreign = any(c.isalpha() and not unicodedata.name(c, "").startswith((*scripts, "LATIN")) for c in text)
+        if not foreign and seems(text) in (language, ""):
+            return [], []
+        flag = "maybe_not_english" if code == "en" else "other_language"
+        return [flag], [f"the text does not look like {language}, and this voice speaks {language} only for now"]
+
+
+def _language_of(about: Mapping[str, Any]) -> tuple[str, str]:
+    """ISO 639-1 code and English name of the language a voice speaks, as its `.json` says."""
+    language = about.get("language") or {}
+    code = str(language.get("family") or str(about.get("espeak", {}).get("voice", "en")).partition("-")[0])
+    return code, NAMES.get(code) or str(language.get("name_english") or code)
 
 
 def speakable(written: str) -> tuple[str, tuple[MechanicalLoss, ...]]:

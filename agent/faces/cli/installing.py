@@ -14,6 +14,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from hopline.agent.running.profile import Profile
+    from hopline.tools.backend import Backend
+    from hopline.tools.hub_files import HubModel
     from hopline.tools.models import Model
     from hopline.tools.registry import Registry
 
@@ -85,27 +87,34 @@ def list_models(context: typer.Context, json_: Json = False) -> None:
 
 
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Profiles or models; offline by default.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Profiles, backends or models; offline by default.")] = None,
     json_: Json = False,
 ) -> None:
-    """Download models, check every digest, unpack; nothing is installed. `ollama:NAME` is fetched by Ollama."""
+    """Download models, check every digest, unpack; nothing is installed.
+
+    A pull that was cut goes on where it stopped. `ollama:NAME` is fetched by Ollama.
+    """
     from hopline.tools.chat.pulling import pull_by_ollama
+    from hopline.tools.hub_files import pull as pull_files
     from hopline.tools.models import pull as pull_model
 
     want_json(json_)
     console = human()
     by_ollama = _by_ollama(names or ["offline"])
-    wanted = _models([name for name in names or ["offline"] if not name.startswith(_OLLAMA)])
+    named = [name for name in names or ["offline"] if not name.startswith(_OLLAMA)]
+    wanted, files = _models(named), _of_the_hub(named)
     missing = [m for m in wanted if not m.present]
-    if missing:
-        total = megabytes(sum(m.download_size for m in missing))
-        console.print(f"{len(missing)} models to download, {total} in all")
+    sizes = [*(m.download_size for m in missing), *(f.size_bytes for f in files if f.folder is None)]
+    if sizes:
+        console.print(f"{len(sizes)} models to download, {megabytes(sum(sizes))} in all")
+    for one in files:
+        pull_files(one, lambda line: console.print(f"  {line}", style="dim", markup=False))
     for model in wanted:
         pull_model(model, lambda line: console.print(f"  {line}", style="dim", markup=False))
     for name in by_ollama:
         pull_by_ollama(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
     if json_:
-        pulled = [*(m.name for m in wanted), *(f"{_OLLAMA}{name}" for name in by_ollama)]
+        pulled = [*(m.name for m in wanted), *(f.repository for f in files), *(f"{_OLLAMA}{n}" for n in by_ollama)]
         say_json({"format": "hopline.pulled/1", "models": pulled})
 
 
@@ -165,9 +174,35 @@ def _models(names: list[str]) -> list[Model]:
                 elif not model.present:
                     size = megabytes(model.download_size)
                     human().print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
+        elif (backend := _backend(name)) is not None:
+            found |= {model: find(model) for model in backend.models}
         else:
             found[name] = find(name)
     return list(found.values())
+
+
+def _backend(name: str) -> Backend | None:
+    """The backend of that id; None where it is no such id."""
+    from hopline.tools.registry import installed
+
+    registry = installed()
+    return registry.backend(name) if name.partition(":")[0] in registry else None
+
+
+def _of_the_hub(names: list[str]) -> list[HubModel]:
+    """Models of the hub that named backends, and those of named profiles, read."""
+    from hopline.agent.running.profile import load_profile, profile_names
+    from hopline.agent.running.readiness import backends_of
+    from hopline.tools.registry import installed
+
+    backends: list[Backend] = []
+    profiles = profile_names()
+    for name in names:
+        if name in profiles or name.endswith(".toml"):
+            backends += backends_of(installed(), load_profile(name))
+        elif (backend := _backend(name)) is not None:
+            backends.append(backend)
+    return list(dict.fromkeys(one for backend in backends for one in backend.hub))
 
 
 def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
