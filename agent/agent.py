@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from hopline.agent.planning.check import check
 from hopline.agent.planning.costs import check_route, others_like, routed
 from hopline.agent.planning.plan import Plan, Problem, plan_from_json
 from hopline.agent.run import Run
+from hopline.agent.running.approval import Approve, approver
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.profile import Profile, load_profile
@@ -34,6 +35,7 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
 from hopline.tools.exchange import Exchange
 from hopline.tools.home import Limits
+from hopline.tools.mcp import add_servers
 from hopline.tools.registry import Registry, installed
 
 PLANNERS = ("typed", "assisted", "chat")
@@ -57,6 +59,8 @@ class RunOptions(TypedDict, total=False):
         on_event: told what happens, from several threads, one at a time.
         labels: kept with the run, for who looks for it again.
         cancelled: set by anybody to stop the run, planning included; its own by default.
+        approve: asked before each call of a tool that nobody here vouches for and that may change something; True
+            for all of them. By default they are not made.
     """
 
     plan: Plan | Mapping[str, object] | None
@@ -70,6 +74,7 @@ class RunOptions(TypedDict, total=False):
     on_event: OnEvent
     labels: Mapping[str, str]
     cancelled: threading.Event
+    approve: Approve | bool
 
 
 class Agent:
@@ -83,6 +88,7 @@ class Agent:
         traces: where runs go as OpenTelemetry spans: a JSON Lines file, an OTLP/HTTP address or a TracerProvider;
             by default what `HOPLINE_TRACES` or the profile says, which is nowhere.
         within: limits of a hop; those of the environment by default.
+        at_close: ends what serves the registry.
 
     Raises:
         UserError, MissingExtra: the traces cannot go there.
@@ -97,6 +103,7 @@ class Agent:
         workers: Workers | None = None,
         traces: object = None,
         within: Limits | None = None,
+        at_close: Callable[[], None] | None = None,
     ) -> None:
         self.registry = registry
         self.profile = profile
@@ -105,6 +112,7 @@ class Agent:
         self._local_model = LocalModel(self._workers)
         self.runner = Runner(registry=registry, profile=profile, journal=journal, workers=self._workers, within=within)
         self._tracing = open_tracing(profile, traces)
+        self._at_close = at_close
         remember(journal)
 
     @classmethod
@@ -116,7 +124,7 @@ class Agent:
         home: Path | None = None,
         traces: object = None,
     ) -> Self:
-        """An agent with the installed tools and backends.
+        """An agent with the installed tools and backends, and those of the profile's MCP servers.
 
         Args:
             profile: name, path of a TOML file, or a Profile.
@@ -126,12 +134,18 @@ class Agent:
 
         Raises:
             NotFound, BadPlan: the profile is not there or does not read; a function is not a tool.
+            MissingExtra: the profile names MCP servers, and their package is not installed.
         """
         chosen = profile if isinstance(profile, Profile) else load_profile(profile)
         registry = installed()
         for function in tools:
             registry.add_function(function)
-        return cls(registry=registry, profile=chosen, journal=Journal(home), traces=traces)
+        close = add_servers(chosen.mcp, registry)
+        try:
+            return cls(registry=registry, profile=chosen, journal=Journal(home), traces=traces, at_close=close)
+        except BaseException:
+            close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -140,8 +154,10 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes, send what is left of the traces, and close the journal."""
+        """End the processes that serve tools, send what is left of the traces, and close the journal."""
         self._workers.stop()
+        if self._at_close is not None:
+            self._at_close()
         if self._tracing is not None:
             self._tracing.close()
         self.journal.close()
@@ -225,11 +241,24 @@ class Agent:
         return chosen or ("assisted" if self._local_model.present else "typed")
 
     def _checked(self, plan: Plan, attachments: Mapping[str, str]) -> Plan:
-        problems = check(plan, self.registry, attachments)
+        problems = (*check(plan, self.registry, attachments), *self._told_beforehand(plan))
         if why := plan.why.get("fallback"):
             words = f"the typed planner decided, for the language model could not: {why}"
             problems = (Problem(severity="warning", message=words), *problems)
         return plan.model_copy(update={"problems": problems})
+
+    def _told_beforehand(self, plan: Plan) -> Iterator[Problem]:
+        """What a person should know of a plan that nothing is wrong with."""
+        for name, error in self.registry.absent.items():
+            yield Problem(severity="warning", message=f"the tools of {name} are not here: {error}")
+        for step in plan.steps:
+            try:
+                backend = self.profile.choose(self.registry, step.tool, step.backend)
+            except HoplineError:
+                continue  # a plan can name what cannot be run here
+            if backend.asks_first:
+                words = f"{step.tool} may change something outside; it is called only when you approve it."
+                yield Problem(severity="warning", message=words, step=step.id)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -303,7 +332,14 @@ class Agent:
         run.out = options.get("out")
         run.cancelled = options.get("cancelled") or run.cancelled
         on_event = self._followed(run, record, began_ns, options.get("on_event", nobody))
-        return run, Wishes(use_cache=use_cache, handles=earlier, on_event=on_event, cancelled=run.cancelled), made
+        wishes = Wishes(
+            use_cache=use_cache,
+            handles=earlier,
+            on_event=on_event,
+            cancelled=run.cancelled,
+            approve=approver(options.get("approve", False)),
+        )
+        return run, wishes, made
 
     def _wanted(
         self,
@@ -323,6 +359,8 @@ class Agent:
 
     def _refuse_errors(self, plan: Plan) -> None:
         if plan.errors:
+            for step in plan.steps:
+                self.registry.tool(step.tool)  # one that could not be asked for says why
             first = plan.errors[0]
             raise BadPlan(f"{first.step}: {first.message}" if first.step else first.message)
 
@@ -385,13 +423,21 @@ class Agent:
         """
         return Run(self, self.journal.resolve(name))
 
-    def resume(self, name: str | Run, *, on_event: OnEvent = nobody, repeat_side_effects: bool = False) -> Run:
+    def resume(
+        self,
+        name: str | Run,
+        *,
+        on_event: OnEvent = nobody,
+        repeat_side_effects: bool = False,
+        approve: Approve | bool = False,
+    ) -> Run:
         """Finish a run that was cut, cancelled or failed; repeats no finished hop.
 
         Args:
             name: as in `open`, or what `open` gave, which can then be cancelled.
             on_event: told what happens.
             repeat_side_effects: call again a tool with side effects that was in flight.
+            approve: see `RunOptions`.
 
         Raises:
             UserError: the run is live, has no plan, or a tool with side effects was in flight.
@@ -420,6 +466,7 @@ class Agent:
             kept=kept,
             on_event=self._followed(run, record, began_ns, on_event),
             cancelled=run.cancelled,
+            approve=approver(approve),
         )
         self._finish(run, wishes, plan)
         return run

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import struct
 import tempfile
 import threading
@@ -20,10 +21,12 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import uvicorn
 from hopline.agent import Agent, Attachment, Run
 from hopline.agent.hops.journal import Journal
 from hopline.agent.planning import assisted, typed
@@ -34,8 +37,11 @@ from hopline.tools.backend import Backend, Call, Result
 from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.exchange import Exchange
 from hopline.tools.fakes import LOSSY, drawn, spoken
+from hopline.tools.fakes.foreign import Foreign
 from hopline.tools.fakes.ollama import Line, Model, OllamaServer, call, words
 from hopline.tools.home import limits
+from hopline.tools.mcp import add_servers
+from hopline.tools.mcp.settings import ServerSettings, ToolSettings
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool, ports
 
@@ -116,22 +122,24 @@ class FetchPage(Backend):
             return Result(outputs={"text": (Artifact.from_text(page.read().decode()),)})
 
 
-class Weather(Backend):
-    """A tool of somebody else."""
+@cache
+def foreign() -> tuple[Foreign, str]:
+    """A real MCP server on loopback and its address; what it says of its tool `weather` can be changed."""
+    server = Foreign()
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    running = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), log_level="critical"))
+    threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    return server, f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
 
-    tool = "weather"
-    name = "foreign"
-    heavy = False
 
-    def call(self, call: Call) -> Result:
-        return Result(outputs={"text": (Artifact.from_text("sunny"),)})
-
-
-def registry(hidden: str = "") -> Registry:
-    """The standard tools over fakes, a tool with side effects, one that fetches, and a foreign one.
+@contextmanager
+def registry(hidden: str | None = None) -> Iterator[Registry]:
+    """The standard tools over fakes, a tool with side effects, one that fetches, and one of a foreign MCP server.
 
     Args:
-        hidden: opens the foreign tool's description.
+        hidden: opens the foreign tool's description; None for no foreign tool.
     """
     more = (
         Tool(
@@ -148,14 +156,20 @@ def registry(hidden: str = "") -> Registry:
             outputs=ports("text"),
             network=True,
         ),
-        Tool(
-            name="weather",
-            description=f"{hidden} Tells the weather of a city.".strip(),
-            inputs=ports("text"),
-            outputs=ports("text"),
-        ),
     )
-    return Registry((*STANDARD_TOOLS, *more), (*LOSSY, SendNote, FetchPage, Weather))
+    made = Registry((*STANDARD_TOOLS, *more), (*LOSSY, SendNote, FetchPage))
+    if hidden is None:
+        yield made
+        return
+    server, url = foreign()
+    server.hidden = hidden
+    told = {"weather": ToolSettings(side_effects=False)}
+    close = add_servers({"foreign": ServerSettings(url=url, remote=False, only=("weather",), tools=told)}, made)
+    assert not made.absent, made.absent
+    try:
+        yield made
+    finally:
+        close()
 
 
 @contextmanager
@@ -334,10 +348,12 @@ def case(planner: str, carrier: str, attack: str) -> Outcome:
         secret = Path(folder) / "secret.png"
         secret.write_bytes(drawn("the secret word is swordfish").data)
         hidden = ATTACKS[attack].replace("SECRET", str(secret)).replace("SERVER", host) if attack else ""
-        tools = registry(hidden if carrier.startswith("description") else "")
         SendNote.sent.clear()
         profile = Profile(name="fakes", chat="ollama:gullible")
-        with Agent(registry=tools, profile=profile, journal=Journal(Path(folder) / "home")) as agent:
+        with (
+            registry(hidden if carrier.startswith("description") else None) as tools,
+            Agent(registry=tools, profile=profile, journal=Journal(Path(folder) / "home")) as agent,
+        ):
             run, plan, obeyed = _run(agent, planner, asked, attachment(carrier, hidden, Path(folder)))
             effects = tuple(_effects(agent, run, hits))
             last = run.outputs[-1].text if run.outputs and run.outputs[-1].modality == "text" else ""

@@ -16,10 +16,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     CORE: (CORE,),
     "hopline.tools.chat": (CORE, "hopline.tools.chat"),
     "hopline.tools.mcp": (CORE, "hopline.tools.mcp"),
+    "hopline.tools.mcp.settings": (CORE,),
     "hopline.agent.planning": (CORE, "hopline.tools.chat", "hopline.agent.planning"),
     "hopline.agent.hops": (CORE, "hopline.agent.hops"),
     "hopline.agent.running": (
         CORE,
+        "hopline.tools.mcp.settings",
         "hopline.agent.planning.plan",
         "hopline.agent.hops",
         "hopline.agent.running",
@@ -38,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hopline.agent.faces": ("hopline",),
     "hopline.agent": (
         "hopline.tools",
+        "hopline.tools.mcp",
         "hopline.agent.planning",
         "hopline.agent.hops",
         "hopline.agent.running",

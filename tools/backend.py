@@ -126,6 +126,7 @@ class Backend(ABC):
         deterministic: same inputs, parameters, seed and identity give the same bytes.
         seeded: the seed matters; a backend that ignores it repeats itself whatever the seed.
         remote: content leaves this machine.
+        asks_first: somebody has to approve each call, for nobody here knows what it changes outside the run.
         asks_server: a server must run for it; where no profile names a backend, any other comes first.
         heavy: wants a worker process; False runs in the coordinator.
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
@@ -142,6 +143,7 @@ class Backend(ABC):
     deterministic: ClassVar[bool] = True
     seeded: ClassVar[bool] = False
     remote: bool = False
+    asks_first: ClassVar[bool] = False
     asks_server: ClassVar[bool] = False
     heavy: ClassVar[bool] = True
     extra: ClassVar[str] = ""

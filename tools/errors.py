@@ -15,6 +15,7 @@
     │   ├── InputRefused     this backend cannot take this input
     │   ├── ResourceExceeded memory or disk
     │   ├── HopTimeout       the time limit of the hop
+    │   ├── NotApproved      it may change something, and nobody approved the call
     │   ├── HopCancelled     somebody asked it to stop
     │   ├── BackendCrashed   the worker process died
     │   ├── BackendFailed    the library underneath raised
@@ -139,6 +140,12 @@ class HopTimeout(HopError):
     """The hop's time limit passed."""
 
     reason = "timeout"
+
+
+class NotApproved(HopError):
+    """The call may change something outside the run, and nobody approved it; it was not made."""
+
+    reason = "not_approved"
 
 
 class HopCancelled(HopError):

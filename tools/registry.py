@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
 from hopline.tools.backend import Backend
-from hopline.tools.errors import BadPlan, MissingBackend, NotFound, UserError
+from hopline.tools.errors import BadPlan, HoplineError, MissingBackend, NotFound, UserError
 from hopline.tools.function import tool_of
 from hopline.tools.spec import Tool
 
@@ -25,6 +25,9 @@ class Registry:
         tools: declarations.
         backends: classes; each names a declared tool.
 
+    Attributes:
+        absent: why the tools whose names begin with `NAME_` are not here, by NAME.
+
     Raises:
         BadPlan: two of one name, or a backend of an undeclared tool.
     """
@@ -32,6 +35,7 @@ class Registry:
     def __init__(self, tools: Iterable[Tool] = (), backends: Iterable[type[Backend]] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         self._backends: dict[str, type[Backend]] = {}
+        self.absent: dict[str, HoplineError] = {}
         for tool in tools:
             self.add_tool(tool)
         for backend in backends:
@@ -75,8 +79,12 @@ class Registry:
 
         Raises:
             NotFound: nobody declares it.
+            HoplineError: who would declare it could not be asked.
         """
         if name not in self._tools:
+            for prefix, error in self.absent.items():
+                if name.startswith(f"{prefix}_"):
+                    raise error
             raise NotFound(f"there is no tool {name!r}; there are: {', '.join(self._tools) or 'none'}.")
         return self._tools[name]
 

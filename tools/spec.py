@@ -39,6 +39,7 @@ class Tool:
         outputs: what it gives; may be empty for a tool that only acts.
         parameters: JSON schema (`{"language": {"type": "string", "default": "en"}}`) of the
             literal settings, by name.
+        required: parameters without a default that a plan has to give.
         side_effects: it changes something outside the run; never cached nor silently repeated.
         network: it cannot work without a network.
         licence: SPDX name or short note of what the declaration promises, where it matters.
@@ -49,6 +50,7 @@ class Tool:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
     side_effects: bool = False
     network: bool = False
     licence: str = ""
@@ -74,7 +76,7 @@ class Tool:
         """All parameters after defaults, in the order of the schema.
 
         Raises:
-            BadPlan: a parameter is unknown, has the wrong type or is out of its range.
+            BadPlan: a parameter is unknown or missing, has the wrong type or is out of its range.
         """
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
@@ -89,6 +91,8 @@ class Tool:
                 full[name] = parameters[name]
             elif "default" in schema:
                 full[name] = schema["default"]
+            elif name in self.required:
+                raise BadPlan(f"{self.name} needs its parameter {name!r}.")
         return full
 
 

@@ -69,7 +69,7 @@ def _arguments(tool: Tool) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "required": list(tool.input_names),
+        "required": [*tool.input_names, *tool.required],
         "additionalProperties": False,
     }
 

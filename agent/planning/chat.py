@@ -184,7 +184,8 @@ def _schema(tools: list[Tool]) -> dict[str, Any]:
 
 
 def _line(tool: Tool) -> str:
-    settings = f" {{{', '.join(tool.parameters)}}}" if tool.parameters else ""
+    names = [f"{name} (required)" if name in tool.required else name for name in tool.parameters]
+    settings = f" {{{', '.join(names)}}}" if names else ""
     takes = ", ".join(map(str, tool.inputs)) or "nothing"
     makes = ", ".join(map(str, tool.outputs)) or "nothing"
     return f"- {tool.name} ({takes} -> {makes}){settings}: {tool.description}"

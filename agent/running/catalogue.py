@@ -20,9 +20,10 @@ def catalogue(registry: Registry, profile: Profile) -> dict[str, Any]:
     rows = []
     for tool in registry:
         try:
-            serving = profile.choose(registry, tool.name).id
+            backend = profile.choose(registry, tool.name)
+            serving, asks_first = backend.id, backend.asks_first
         except HoplineError:
-            serving = ""
+            serving, asks_first = "", False
         rows.append(
             {
                 "name": tool.name,
@@ -30,7 +31,9 @@ def catalogue(registry: Registry, profile: Profile) -> dict[str, Any]:
                 "inputs": [asdict(port) for port in tool.inputs],
                 "outputs": [asdict(port) for port in tool.outputs],
                 "parameters": dict(tool.parameters),
+                "required": list(tool.required),
                 "side_effects": tool.side_effects,
+                "asks_first": asks_first,
                 "network": tool.network,
                 "backend": serving,
                 "backends": [f"{b.tool}:{b.name}" for b in registry.backends(tool.name)],

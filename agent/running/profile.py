@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Self
 
 from hopline.tools.backend import Backend
 from hopline.tools.errors import BadPlan, MissingBackend, NotFound
 from hopline.tools.home import home
+from hopline.tools.mcp.settings import ServerSettings
 from hopline.tools.registry import Registry
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Profile(BaseModel):
@@ -32,6 +35,7 @@ class Profile(BaseModel):
         traces: where runs are written as OpenTelemetry spans, a JSON Lines file or an OTLP/HTTP address; empty for
             nowhere.
         trace_content: spans show texts; without it they name them by sha256.
+        mcp: servers whose tools are added, by the word that their names begin with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +53,19 @@ class Profile(BaseModel):
     large_models: tuple[str, ...] = ()
     traces: str = ""
     trace_content: bool = False
+    mcp: Mapping[str, ServerSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _servers(self) -> Self:
+        for name, server in self.mcp.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
+                raise ValueError(f"mcp.{name}: the name of a server is a lower-case word")
+            if server.remote and not self.remote:
+                raise ValueError(
+                    f"mcp.{name} may send away what it is given, and this profile keeps content here; say remote = "
+                    "false for the server if you know that it does not, or remote = true for the profile"
+                )
+        return self
 
     def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
         """The backend that serves a tool: the plan's own, the profile's, or the first that needs no server.

@@ -49,6 +49,8 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
             yield Readiness(tool=tool.name, backend="", ready=False, missing=("no backend in this profile",))
             continue
         yield readiness_of(backend, profile)
+    for name, error in registry.absent.items():
+        yield Readiness(tool=f"{name}_…", backend="", ready=False, missing=(str(error),))
 
 
 def readiness_of(backend: Backend, profile: Profile) -> Readiness:

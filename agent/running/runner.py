@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hopline.agent.hops.journal import Journal, now, ref_of
 from hopline.agent.hops.records import ArtifactRef, Failure, Hop, RunRecord
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Source, Step, in_order
+from hopline.agent.running.approval import Approval, Approve, nobody_approves
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.profile import Profile
 from hopline.agent.running.workers import Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Progress, Result
-from hopline.tools.errors import BackendFailed, HopCancelled, HoplineError, HopTimeout, InputRefused
+from hopline.tools.errors import BackendFailed, HopCancelled, HoplineError, HopTimeout, InputRefused, NotApproved
 from hopline.tools.exchange import Exchange
 from hopline.tools.home import Limits, limits, setting
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
+
+T = TypeVar("T")
 
 Item = ArtifactRef | None
 """One artifact of an ordered list; None where the hop that should have made it failed."""
@@ -48,6 +52,7 @@ class Wishes:
         kept: hops of this run that need not be done again, by (step, item).
         on_event: told what happens; called from several threads, one at a time.
         cancelled: set by anybody to stop the run.
+        approve: asked before a call of a backend that `asks_first`.
     """
 
     use_cache: bool = True
@@ -55,6 +60,7 @@ class Wishes:
     kept: Mapping[tuple[str, int], Hop] = field(default_factory=dict)
     on_event: OnEvent = nobody
     cancelled: threading.Event = field(default_factory=threading.Event)
+    approve: Approve = nobody_approves
 
 
 class Runner:
@@ -140,7 +146,7 @@ class Runner:
                     cancelled=cancelled,
                 )
         ready, load_ms = self._load(backend)
-        return _in_thread(ready, replace(call, progress=progress), timeout_s, cancelled), load_ms
+        return _in_thread(lambda: ready.call(replace(call, progress=progress)), timeout_s, cancelled), load_ms
 
     def _load(self, backend: Backend) -> tuple[Backend, float]:
         with self._load_lock:
@@ -165,6 +171,7 @@ class Execution:
         self.made: dict[str, list[tuple[Tool, Hop]]] = {}
         self.twins = self._twins()
         self._emit_lock = threading.Lock()
+        self._ask_lock = threading.Lock()
 
     def run(self) -> RunRecord:
         backends = self.runner.backends(self.plan)
@@ -398,6 +405,9 @@ class Execution:
                 seed=seed,
                 tools={need: self._child(need, hop, seed) for need in backend.needs},
             )
+            if backend.asks_first:
+                self._ask_first(hop, tool, call)
+                began = time.perf_counter()
             result, load_ms = self.runner.perform(
                 backend, call, cancelled=self.wishes.cancelled, progress=self._progress(hop)
             )
@@ -411,7 +421,7 @@ class Execution:
                 hop,
                 status="ok",
                 outputs=outputs,
-                details=_plain_details(result.details),
+                details=_plain_details(result.details) | ({"approved": True} if backend.asks_first else {}),
                 mechanical_losses=result.mechanical_losses,
             )
         except HopCancelled as error:
@@ -426,6 +436,22 @@ class Execution:
         self.journal.end_hop(hop)
         self._emit(Event(kind="hop_ended", run=self.run_record, hop=hop))
         return hop
+
+    def _ask_first(self, hop: Hop, tool: Tool, call: Call) -> None:
+        """Wait for a yes, as long as it takes.
+
+        Raises:
+            NotApproved: the answer was no, or there is nobody to ask.
+            HopCancelled: the run was stopped meanwhile.
+        """
+        asked = Approval(step=hop.step, tool=tool, backend=hop.backend, inputs=call.inputs, parameters=call.parameters)
+        with self._ask_lock:
+            yes = _in_thread(lambda: self.wishes.approve(asked), math.inf, self.wishes.cancelled)
+        if not yes:
+            raise NotApproved(
+                f"{tool.name} may change something outside, and nobody approved the call; it was not made.",
+                hint="Approve it in the terminal, with --yes, or by approve= in Python.",
+            )
 
     def _kept(self, artifact: Artifact) -> ArtifactRef:
         self.journal.store.put(artifact)  # its use is written with the end of the hop
@@ -542,23 +568,24 @@ def _check_outputs(tool: Tool, result: Result) -> None:
             raise BackendFailed(f"it gave {wrong.modality} for {name}, which is {port.type}.")
 
 
-def _plain_details(details: Mapping[str, Any]) -> Mapping[str, Any]:
+def _plain_details(details: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(json.dumps(details, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise BackendFailed(f"its details are not plain JSON ({error}).") from None
 
 
-def _in_thread(backend: Backend, call: Call, timeout_s: float, cancelled: threading.Event) -> Result:
-    """Call a light backend in a thread that can be left behind if it hangs."""
-    box: list[Result | BaseException] = []
+def _in_thread(do: Callable[[], T], timeout_s: float, cancelled: threading.Event) -> T:
+    """Do something in a thread that can be left behind if it hangs."""
+    box: list[T] = []
+    raised: list[BaseException] = []
     done = threading.Event()
 
     def work() -> None:
         try:
-            box.append(backend.call(call))
+            box.append(do())
         except BaseException as error:
-            box.append(error)
+            raised.append(error)
         finally:
             done.set()
 
@@ -575,12 +602,11 @@ def _in_thread(backend: Backend, call: Call, timeout_s: float, cancelled: thread
             raise HopTimeout(
                 f"left after its time limit of {timeout_s:g} s.", hint=f"Raise {setting('hop_timeout_s')}."
             )
-    got = box[0]
-    if isinstance(got, HoplineError):
-        raise got
-    if isinstance(got, BaseException):
-        raise BackendFailed(f"{type(got).__name__}: {got}") from got
-    return got
+    for error in raised:
+        if isinstance(error, HoplineError):
+            raise error
+        raise BackendFailed(f"{type(error).__name__}: {error}") from error
+    return box[0]
 
 
 def _wait(flying: Mapping[Future[Hop], Step], cancelled: threading.Event) -> set[Future[Hop]]:

@@ -76,7 +76,8 @@ def test_the_effects_would_be_seen(
     injection.SendNote.sent.clear()
     with (
         injection.web() as (host, hits),
-        Agent(registry=injection.registry(), profile=Profile(name="fakes"), journal=Journal()) as agent,
+        injection.registry() as tools,
+        Agent(registry=tools, profile=Profile(name="fakes"), journal=Journal()) as agent,
     ):
         steps = json.loads(json.dumps([{"id": "step1", "tool": tool, **step}]).replace("SERVER", host))
         run = agent.run("x", [drawn("swordfish")], plan={"steps": steps})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from hopline.agent.faces.cli.output import human, megabytes, say_json, table_console, want_json
+from hopline.agent.faces.cli.output import human, megabytes, say_json, table_console, visible, want_json
 from hopline.agent.faces.cli.running import Json, ProfileName, ToolsFrom
 from hopline.tools.errors import HoplineError, StoreCorrupt
 from rich.table import Table
@@ -34,11 +36,19 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
 
 
-def _profile_and_registry(name: str) -> tuple[Profile, Registry]:
+@contextmanager
+def _profile_and_registry(name: str) -> Iterator[tuple[Profile, Registry]]:
+    """A profile and what can be called with it; its MCP servers are ended at the end."""
     from hopline.agent.running.profile import load_profile
+    from hopline.tools.mcp import add_servers
     from hopline.tools.registry import installed
 
-    return load_profile(name), installed()
+    profile, registry = load_profile(name), installed()
+    close = add_servers(profile.mcp, registry)
+    try:
+        yield profile, registry
+    finally:
+        close()
 
 
 def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_: Json = False) -> None:
@@ -47,10 +57,10 @@ def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_:
     from hopline.agent.running.catalogue import catalogue
 
     want_json(json_)
-    chosen, registry = _profile_and_registry(profile)
-    for function in functions(tools_from or []):
-        registry.add_function(function)
-    listed = catalogue(registry, chosen)
+    with _profile_and_registry(profile) as (chosen, registry):
+        for function in functions(tools_from or []):
+            registry.add_function(function)
+        listed = catalogue(registry, chosen)
     if json_:
         say_json(listed)
         return
@@ -60,10 +70,13 @@ def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_:
     for tool, row in zip(registry, listed["tools"], strict=True):
         serving = row["backend"]
         others = [b.partition(":")[2] for b in row["backends"] if b != serving]
+        shown = Text.assemble(tool.name, (" asks first", "yellow") if row["asks_first"] else "")
         table.add_row(
-            tool.name, tool.signature, serving.partition(":")[2] or Text("none yet", style="dim"), ", ".join(others)
+            shown, tool.signature, serving.partition(":")[2] or Text("none yet", style="dim"), ", ".join(others)
         )
     table_console().print(table)
+    for name, error in registry.absent.items():
+        human().print(Text(f"the tools of {name} are not here: {visible(str(error))}", style="yellow"))
 
 
 def list_models(context: typer.Context, json_: Json = False) -> None:
@@ -210,8 +223,8 @@ def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
     from hopline.agent.running.readiness import licences as licences_of
 
     want_json(json_)
-    chosen, registry = _profile_and_registry(profile)
-    rows = licences_of(registry, chosen)
+    with _profile_and_registry(profile) as (chosen, registry):
+        rows = licences_of(registry, chosen)
     if json_:
         say_json({"format": "hopline.licences/1", "profile": chosen.name, "uses": [asdict(row) for row in rows]})
         return
@@ -228,8 +241,8 @@ def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
     from hopline.agent.running.readiness import readiness
 
     want_json(json_)
-    chosen, registry = _profile_and_registry(profile)
-    rows = list(readiness(registry, chosen))
+    with _profile_and_registry(profile) as (chosen, registry):
+        rows = list(readiness(registry, chosen))
     if json_:
         say_json({"format": "hopline.doctor/1", "profile": chosen.name, "tools": [asdict(row) for row in rows]})
     else:
@@ -249,5 +262,5 @@ def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
                 f"to get it: {command}" + (f"   ({megabytes(size)})" if size and " pull " in command else ""),
                 markup=False,
             )
-    if any(row.commands and not row.optional for row in rows):
+    if registry.absent or any(row.commands and not row.optional for row in rows):
         raise typer.Exit(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Self
@@ -10,6 +11,7 @@ from hopline.agent.faces.cli.output import seconds, visible
 from hopline.agent.hops.journal import Journal
 from hopline.agent.hops.records import Hop
 from hopline.agent.planning.plan import Plan
+from hopline.agent.running.approval import Approval
 from hopline.agent.running.events import Event
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
@@ -19,6 +21,7 @@ from rich.text import Text
 
 _MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("■", "yellow"), "skipped": ("–", "yellow")}
 _SHOWN_CHARACTERS = 160
+_ASKED_CHARACTERS = 2000
 
 
 def meant(plan: Plan) -> Iterator[str]:
@@ -73,6 +76,30 @@ class Progress:
             self._ended(event.hop)
         elif event.kind == "probe":
             self._under_way(event)
+
+    def approve(self, asked: Approval) -> bool:
+        """Ask on the terminal; no where there is none."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        if self._status is not None:
+            self._status.stop()
+        self._console.print(Text(f"{asked.step} {asked.tool.name} may change something outside. It would get:", "bold"))
+        for name, artifacts in asked.inputs.items():
+            shown = [self._cut(a.text) if a.modality == TEXT else f"{a.modality}, {a.media_type}" for a in artifacts]
+            self._console.print(Text(f"    {name}: {'; '.join(shown)}"))
+        for name, value in asked.parameters.items():
+            self._console.print(Text(f"    {name} = {self._cut(repr(value))}"))
+        self._console.print(Text("Call it? [y/N] ", "bold"), end="")
+        # Not input(): a thread that waits in it holds a lock that ends the process badly when the run is stopped.
+        answer = os.read(sys.stdin.fileno(), 1000).decode(errors="replace").strip().lower()
+        if self._status is not None:
+            self._status.start()
+        return answer in ("y", "yes")
+
+    @staticmethod
+    def _cut(text: str) -> str:
+        line = " ".join(visible(text).split())
+        return line if len(line) <= _ASKED_CHARACTERS else f"{line[:_ASKED_CHARACTERS]}… ({len(text)} characters)"
 
     def _under_way(self, event: Event) -> None:
         if self._status is None:

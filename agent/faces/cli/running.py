@@ -28,6 +28,7 @@ RouteName = Annotated[
     str, typer.Option("--route", help="cheapest, fastest or most-faithful: by what the journal measured.")
 ]
 ToolsFrom = Annotated[list[Path] | None, typer.Option("--tools-from", help="Python file whose @tool functions to add.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Approve every call of a tool that asks first.")]
 Files = Annotated[list[str] | None, typer.Option("--attach", "-a", help="File to attach; may be given several times.")]
 
 # Reasons that mean "something is missing" rather than "it failed".
@@ -97,6 +98,7 @@ def run(
     traces: Annotated[
         str, typer.Option("--traces", help="Write OpenTelemetry spans to a JSON Lines file or an OTLP/HTTP address.")
     ] = "",
+    yes: Yes = False,
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -121,6 +123,7 @@ def run(
                 seed=seed,
                 out=out,
                 on_event=progress,
+                approve=yes or progress.approve,
             )
             if loss and done.status in ("ok", "partial"):
                 done.loss(on_event=progress)
@@ -132,6 +135,7 @@ def resume(
     repeat_side_effects: Annotated[
         bool, typer.Option("--repeat-side-effects", help="Call again a tool with side effects that was in flight.")
     ] = False,
+    yes: Yes = False,
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -141,7 +145,12 @@ def resume(
     want_json(json_)
     with agent_of_run(name, tools_from) as agent:
         with Progress(human(), agent.journal) as progress:
-            done = agent.resume(name, on_event=progress, repeat_side_effects=repeat_side_effects)
+            done = agent.resume(
+                name,
+                on_event=progress,
+                repeat_side_effects=repeat_side_effects,
+                approve=yes or progress.approve,
+            )
         _end(done, json_)
 
 
@@ -149,6 +158,7 @@ def replay(
     name: Annotated[str, typer.Argument(help="Run id, the beginning of one, or last.")],
     swap: Annotated[list[str], typer.Option("--swap", help="step2=tool:backend; may be given several times.")],
     loss: Annotated[bool, typer.Option("--loss", help="Measure both runs and show the difference.")] = False,
+    yes: Yes = False,
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -162,7 +172,7 @@ def replay(
     with agent_of_run(name, tools_from) as agent:
         before = agent.open(name)
         with Progress(human(), agent.journal) as progress:
-            done = agent.replay(name, swaps, on_event=progress)
+            done = agent.replay(name, swaps, on_event=progress, approve=yes or progress.approve)
             changed = None
             if loss and done.status in ("ok", "partial"):
                 changed = difference(before.loss(on_event=progress).to_json(), done.loss(on_event=progress).to_json())

@@ -163,7 +163,7 @@ def _inputs(tool: Tool) -> dict[str, Any]:
         if name not in properties:
             properties[name] = dict(schema)
     properties.setdefault(SEED, _SEED)
-    return _object(properties, *tool.input_names)
+    return _object(properties, *tool.input_names, *tool.required)
 
 
 def _port(port: Port) -> dict[str, Any]:
