@@ -149,6 +149,7 @@ class Connection:
 
     def _wait(self, future: Future[T], most_s: float, tell: Callable[[], None], name: str) -> T:
         deadline = time.monotonic() + most_s
+        tell()  # at once too, so that a call that was given up is never waited for
         while not wait([future], _POLL_S).done:
             tell()
             if time.monotonic() > deadline:

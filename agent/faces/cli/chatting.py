@@ -195,6 +195,7 @@ class _Talk:
                     route=self._route,
                     out=self._out,
                     on_event=progress,
+                    approve=progress.approve,
                 )
             except HoplineError:
                 self._waiting = attachments  # nothing ran: they are still meant for the next try
