@@ -129,6 +129,7 @@ class Backend(ABC):
         asks_first: somebody has to approve each call, for nobody here knows what it changes outside the run.
         asks_server: a server must run for it; where no profile names a backend, any other comes first.
         heavy: wants a worker process; False runs in the coordinator.
+        batch: calls that `call_many` takes at once to be faster than one by one; only a heavy backend's are gathered.
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
         packages: import names looked for by `doctor`, and their versions enter the identity.
         models: names in `models.toml` that `load` reads.
@@ -146,6 +147,7 @@ class Backend(ABC):
     asks_first: ClassVar[bool] = False
     asks_server: ClassVar[bool] = False
     heavy: ClassVar[bool] = True
+    batch: ClassVar[int] = 1
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     models: tuple[str, ...] = ()
@@ -226,7 +228,7 @@ class Backend(ABC):
         """
 
     def call_many(self, calls: Sequence[Call]) -> list[Result]:
-        """Do the work for several calls; override where the library batches."""
+        """Do the work for several calls, at most `batch`; override where the library batches."""
         return [self.call(call) for call in calls]
 
 

@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,7 +90,9 @@ class LocalEngine:
         registry: what can be called.
         profile: which backend serves each tool.
         journal: where everything is written, shared by the lanes.
-        lanes: trajectories side by side; one for each core by default.
+        lanes: groups of workers side by side; one for each core by default.
+        batch: calls that a backend takes at once; beyond 1 a lane runs twice as many trajectories side by side, so that
+            the next calls gather while some are done.
         within: limits of a hop; those of the environment by default.
     """
 
@@ -100,12 +103,14 @@ class LocalEngine:
         profile: Profile,
         journal: Journal,
         lanes: int | None = None,
+        batch: int = 1,
         within: Limits | None = None,
     ) -> None:
         self._make: Callable[[Workers], Agent] = lambda workers: Agent(
             registry=registry, profile=profile, journal=journal, workers=workers, within=within
         )
         self._lanes = lanes or os.cpu_count() or 2
+        self._beside = 2 * batch if batch > 1 else 1
         self._units: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[Ended | BaseException | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -123,7 +128,7 @@ class LocalEngine:
             BaseException: a defect in a lane; the others were stopped.
         """
         threads = [threading.Thread(target=self._lane, name=f"lane-{n}") for n in range(self._lanes)]
-        for _ in threads:
+        for _ in range(self._lanes * self._beside):
             self._units.put(None)
         for thread in threads:
             thread.start()
@@ -153,16 +158,25 @@ class LocalEngine:
         workers = Workers({"HOPLINE_THREADS": "1", "OMP_NUM_THREADS": "1"})
         agent = self._make(workers)
         try:
-            while (unit := self._units.get()) is not None:
-                for trajectory in unit:
-                    if self._stopped.is_set():
-                        break
-                    self._ended.put(self._run(agent, trajectory))
+            with ThreadPoolExecutor(self._beside) as pool:
+                for done in [pool.submit(self._units_one_by_one, agent) for _ in range(self._beside)]:
+                    done.result()
         except BaseException as error:  # the caller's thread raises it
             self._ended.put(error)
         finally:
             workers.stop()
             self._ended.put(None)
+
+    def _units_one_by_one(self, agent: Agent) -> None:
+        try:
+            while (unit := self._units.get()) is not None:
+                for trajectory in unit:
+                    if self._stopped.is_set():
+                        break
+                    self._ended.put(self._run(agent, trajectory))
+        except BaseException:
+            self.cancel()
+            raise
 
     def _run(self, agent: Agent, trajectory: Trajectory) -> Ended:
         source = trajectory.source

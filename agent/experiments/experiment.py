@@ -139,6 +139,7 @@ def run_experiment(
         profile=profile,
         journal=journal,
         lanes=experiment.engine.lanes,
+        batch=grid.batch,
         within=_within(experiment),
     )
     return _study(grid, profile, run_grid(grid, engine, journal, on_ended), journal, command)

@@ -67,6 +67,11 @@ class Grid:
         return tuple(trajectory for unit in self.units for trajectory in unit)
 
     @property
+    def batch(self) -> int:
+        """Most calls that a backend of it takes at once."""
+        return max(link.batch for links in self.links.values() for link in links)
+
+    @property
     def hops(self) -> int:
         """Hops of all trajectories, as if nothing were shared."""
         return sum(len(self.plans[t.chain.name].steps) for t in self.trajectories)
@@ -94,11 +99,13 @@ class Link:
         backend: its id.
         decides: what decides its outputs, beside its inputs and its seed.
         seeded: its seed matters too, or tells repeats apart.
+        batch: calls that it takes at once.
     """
 
     backend: str
     decides: str
     seeded: bool
+    batch: int
 
 
 def registry_with_channels() -> Registry:
@@ -146,7 +153,8 @@ def make_grid(
             continue
         plans[chain.name], identities[chain.name] = plan, decides
         links[chain.name] = [
-            Link(backend=b.id, decides=_plain(d), seeded=seeded(b)) for b, d in zip(backends, decides, strict=True)
+            Link(backend=b.id, decides=_plain(d), seeded=seeded(b), batch=b.batch if b.heavy else 1)
+            for b, d in zip(backends, decides, strict=True)
         ]
     if not plans:
         raise MissingBackend("all chains were left out: " + "; ".join(f"{n}: {why}" for n, why in left_out.items()))

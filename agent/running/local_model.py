@@ -67,14 +67,13 @@ class LocalModel:
             parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose, "same_beginning": True},
         )
         try:
-            with worker.lock:
-                result, _ = worker.call(
-                    call,
-                    timeout_s=timeout_s,
-                    memory_mib=limits().hop_memory_mib,
-                    progress=lambda fraction, words: None,
-                    cancelled=cancelled or threading.Event(),
-                )
+            result, _ = worker.call(
+                call,
+                timeout_s=timeout_s,
+                memory_mib=limits().hop_memory_mib,
+                progress=lambda fraction, words: None,
+                cancelled=cancelled or threading.Event(),
+            )
         except HopTimeout:
             raise HopTimeout(
                 f"it took longer than its {timeout_s:g} s to answer.", hint=f"Raise {setting('plan_timeout_s')}."

@@ -136,15 +136,13 @@ class Runner:
         within = self._within or limits()
         timeout_s = within.hop_timeout_s
         if backend.heavy:
-            worker = self.workers.of(backend)
-            with worker.lock:
-                return worker.call(
-                    call,
-                    timeout_s=timeout_s,
-                    memory_mib=within.hop_memory_mib,
-                    progress=progress,
-                    cancelled=cancelled,
-                )
+            return self.workers.of(backend).call(
+                call,
+                timeout_s=timeout_s,
+                memory_mib=within.hop_memory_mib,
+                progress=progress,
+                cancelled=cancelled,
+            )
         ready, load_ms = self._load(backend)
         return _in_thread(lambda: ready.call(replace(call, progress=progress)), timeout_s, cancelled), load_ms
 

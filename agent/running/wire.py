@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
@@ -40,6 +40,20 @@ def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, tuple[Art
         for name, kinds in head.pop("artifacts").items()
     }
     return head, named
+
+
+def together(each: Sequence[Named]) -> Named:
+    """The artifacts of several calls or results as those of one message."""
+    return {f"{number} {name}": items for number, named in enumerate(each) for name, items in named.items()}
+
+
+def apart(named: Named, count: int) -> list[dict[str, tuple[Artifact, ...]]]:
+    """The inverse of `together`."""
+    each: list[dict[str, tuple[Artifact, ...]]] = [{} for _ in range(count)]
+    for key, items in named.items():
+        number, _, name = key.partition(" ")
+        each[int(number)][name] = items
+    return each
 
 
 def result_head(result: Result) -> dict[str, Any]:

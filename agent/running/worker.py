@@ -1,7 +1,7 @@
 """The worker process: `python -m hopline.agent.running.worker FD MODULE CLASS MODEL`.
 
-Holds one loaded backend and answers calls, one at a time. A thread reads what the coordinator
-says, so that a cancel arrives during a call and the process ends when the coordinator does.
+Holds one loaded backend and answers calls, one at a time, or several together where it batches. A thread reads
+what the coordinator says, so that a cancel arrives during a call and the process ends when the coordinator does.
 What libraries print goes to stderr.
 """
 
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
                 backend = made
                 load_ms = (time.perf_counter() - began) * 1000
             wire.send(connection, {"say": "loaded", "load_ms": load_ms})
-            result = _call(backend, head, inputs, connection, cancelled)
+            results = _call(backend, head["calls"], inputs, connection, cancelled)
         except HoplineError as error:
             wire.send(connection, _failure(error))
         except MemoryError as error:
@@ -56,16 +56,17 @@ def main(arguments: list[str]) -> None:
             sys.stderr.write(traceback.format_exc())
             wire.send(connection, _failure(BackendFailed(f"{type(error).__name__}: {error}")))
         else:
-            wire.send(connection, {"say": "result", **wire.result_head(result)}, result.outputs)
+            outputs = wire.together([result.outputs for result in results])
+            wire.send(connection, {"say": "results", "results": [wire.result_head(r) for r in results]}, outputs)
 
 
 def _call(
     backend: Backend,
-    head: Mapping[str, Any],
-    inputs: dict[str, tuple[Artifact, ...]],
+    asked: Sequence[Mapping[str, Any]],
+    inputs: wire.Named,
     connection: Connection,
     cancelled: threading.Event,
-) -> Result:
+) -> Sequence[Result]:
     last = 0.0
 
     def progress(fraction: float, words: str) -> None:
@@ -76,7 +77,14 @@ def _call(
             last = time.monotonic()
             wire.send(connection, {"say": "progress", "fraction": fraction, "words": words})
 
-    return backend.call(Call(inputs=inputs, parameters=head["parameters"], seed=head["seed"], progress=progress))
+    calls = [
+        Call(inputs=own, parameters=one["parameters"], seed=one["seed"], progress=progress)
+        for one, own in zip(asked, wire.apart(inputs, len(asked)), strict=True)
+    ]
+    results = backend.call_many(calls) if len(calls) > 1 else [backend.call(calls[0])]
+    if len(results) != len(calls):
+        raise BackendFailed(f"it gave {len(results)} results of {len(calls)} calls.")
+    return results
 
 
 def _failure(error: HoplineError) -> dict[str, Any]:

@@ -6,7 +6,6 @@ a daemon all work.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -15,9 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 from hopline.agent.running import wire
@@ -43,8 +45,44 @@ _SAMPLE_S = 0.2
 _CANCEL_GRACE_S = 1.0
 
 
+@dataclass(kw_only=True, eq=False)
+class _Asked:
+    """A call that somebody waits for.
+
+    Attributes:
+        call: what to do.
+        progress: told what the backend reports, if the call is alone.
+        cancelled: set to stop it; calls that run together stop when all are.
+        answer: how it ended; None until then.
+        load_ms: that loading took for it.
+    """
+
+    call: Call
+    progress: Progress
+    cancelled: Cancelled
+    answer: Result | HoplineError | None = None
+    load_ms: float = 0.0
+
+
+class Cancelled(Protocol):
+    """What a `threading.Event` says."""
+
+    def is_set(self) -> bool:
+        """Somebody wants it to stop."""
+
+
+class _All:
+    """Set when all are."""
+
+    def __init__(self, each: Sequence[Cancelled]) -> None:
+        self._each = each
+
+    def is_set(self) -> bool:
+        return all(one.is_set() for one in self._each)
+
+
 class Worker:
-    """One backend in a process of its own.
+    """One backend in a process of its own; safe to use from several threads.
 
     Args:
         backend: its class must be importable by name.
@@ -57,19 +95,19 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._log: IO[bytes] | None = None
-        self.lock = threading.Lock()
-        """Held during a call: a worker does one thing at a time."""
+        self._asked: deque[_Asked] = deque()
+        self._busy = threading.Lock()
 
     def call(
-        self, call: Call, *, timeout_s: float, memory_mib: float, progress: Progress, cancelled: threading.Event
+        self, call: Call, *, timeout_s: float, memory_mib: float, progress: Progress, cancelled: Cancelled
     ) -> tuple[Result, float]:
-        """Do one call.
+        """Do one call; where the backend batches, together with those that other threads are waiting for.
 
         Args:
             call: its `progress` and `tools` are not used; heavy backends need no tools.
-            timeout_s: wall clock for loading and calling.
+            timeout_s: wall clock for loading and calling; of calls that run together, for each.
             memory_mib: most resident memory, sampled.
-            progress: told what the backend reports.
+            progress: told what the backend reports, if the call is alone.
             cancelled: set by somebody to stop it.
 
         Returns:
@@ -80,10 +118,47 @@ class Worker:
                 but for BackendFailed the process is gone, and the next call starts a new one.
             HoplineError: whatever the backend itself raised on purpose.
         """
+        mine = _Asked(call=call, progress=progress, cancelled=cancelled)
+        self._asked.append(mine)
+        with self._busy:
+            if mine.answer is None:
+                with suppress(ValueError):  # somebody took it along and failed
+                    self._asked.remove(mine)
+                others = [self._asked.popleft() for _ in range(min(self.backend.batch - 1, len(self._asked)))]
+                self._do([mine, *others], timeout_s, memory_mib)
+        if isinstance(mine.answer, Result):
+            return mine.answer, mine.load_ms
+        assert mine.answer is not None
+        raise mine.answer
+
+    def _do(self, asked: Sequence[_Asked], timeout_s: float, memory_mib: float) -> None:
+        """Answer some calls together; if that fails, one by one, so that each gets its own error."""
+        alone = len(asked) == 1
+        progress: Progress = asked[0].progress if alone else _nobody
+        cancelled = asked[0].cancelled if alone else _All([one.cancelled for one in asked])
+        try:
+            results, load_ms = self._exchange(
+                [one.call for one in asked], timeout_s * len(asked), memory_mib, progress, cancelled
+            )
+        except HoplineError as error:
+            if alone:
+                asked[0].answer = error
+                return
+            for one in asked:
+                self._do([one], timeout_s, memory_mib)
+            return
+        asked[0].load_ms = load_ms
+        for one, result in zip(asked, results, strict=True):
+            one.answer = result
+
+    def _exchange(
+        self, calls: Sequence[Call], timeout_s: float, memory_mib: float, progress: Progress, cancelled: Cancelled
+    ) -> tuple[list[Result], float]:
         connection = self._start()
         deadline = time.monotonic() + timeout_s
+        asked = [{"parameters": dict(call.parameters), "seed": call.seed} for call in calls]
         try:
-            wire.send(connection, {"say": "call", "parameters": dict(call.parameters), "seed": call.seed}, call.inputs)
+            wire.send(connection, {"say": "calls", "calls": asked}, wire.together([call.inputs for call in calls]))
             return self._wait(connection, deadline, timeout_s, memory_mib, progress, cancelled)
         except (EOFError, OSError):
             raise BackendCrashed(self._last_words()) from None
@@ -98,8 +173,8 @@ class Worker:
         timeout_s: float,
         memory_mib: float,
         progress: Progress,
-        cancelled: threading.Event,
-    ) -> tuple[Result, float]:
+        cancelled: Cancelled,
+    ) -> tuple[list[Result], float]:
         load_ms = 0.0
         sampled = time.monotonic()
         told: float | None = None
@@ -107,8 +182,9 @@ class Worker:
             if connection.poll(_POLL_S):
                 head, artifacts = wire.receive(connection)
                 match head["say"]:
-                    case "result":
-                        return wire.result_from(head, artifacts), load_ms
+                    case "results":
+                        each = wire.apart(artifacts, len(head["results"]))
+                        return [wire.result_from(h, o) for h, o in zip(head["results"], each, strict=True)], load_ms
                     case "loaded":
                         load_ms = head["load_ms"]
                     case "progress":
@@ -131,7 +207,7 @@ class Worker:
                 self._check_memory(memory_mib)
 
     def _check_memory(self, memory_mib: float) -> None:
-        with contextlib.suppress(psutil.Error):
+        with suppress(psutil.Error):
             resident = psutil.Process(self.pid).memory_info().rss / MEBIBYTE
             if resident > memory_mib:
                 raise ResourceExceeded(
@@ -186,7 +262,7 @@ class Worker:
         """Kill the process and whatever it started; harmless when there is none."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if self._connection is not None:
@@ -195,6 +271,10 @@ class Worker:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+
+def _nobody(fraction: float, words: str) -> None:
+    """Calls that run together report to nobody."""
 
 
 class Workers:

@@ -280,6 +280,31 @@ def test_an_interface_of_three_methods_is_all_that_an_engine_needs(journal: Jour
         assert csv(study) == csv(run(other, NULL, DROPS, count=6, repeats=2))
 
 
+def test_a_backend_that_batches_gets_several_calls_at_once(journal: Journal) -> None:
+    chain = {"name": "together", "chain": "fail:together(only=red) | text_to_speech:fake | speech_to_text:fake"}
+    experiment = experiment_from(
+        {
+            "name": "batched",
+            "sources": {"grammar": "speech", "count": 24},
+            "chains": [chain],
+            "engine": {"lanes": 1},
+        }
+    )
+    study = run_experiment(experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"))
+    sizes, refused = [], set()
+    for o in study.observations:
+        first = journal.hops(o.run)[0]
+        assert (first.status == "failed") == ("red" in o.trajectory.source.artifact.text)
+        if first.status == "ok":
+            sizes.append(first.details["together"])
+        else:
+            refused.add(o.problem)
+    # One that is refused does not take the others of its batch along.
+    assert refused == {"step1: failed, on purpose."}
+    assert max(sizes) == 4
+    assert len([size for size in sizes if size > 1]) > 2
+
+
 def test_twins_make_the_pool_twice_as_large(journal: Journal, tmp_path: Path) -> None:
     places = "Paris Naples Toronto Helsinki Geneva Lisbon Oslo Madrid".split()
     texts = [f"{n} boats left for {place} on Monday." for n, place in enumerate(places, 20)]

@@ -319,7 +319,8 @@ def test_exchanges_with_a_model_are_written_down_failed_ones_too(runner: Runner)
     record, hops = run_plan(
         runner, step(1, "consult", said("well?")), step(2, "consult", said("so?"), parameters={"fail": True})
     )
-    assert [hop.status for hop in hops] == ["ok", "failed"]
+    # Which of two independent steps begins first is anybody's guess.
+    assert {hop.step: hop.status for hop in hops} == {"step1": "ok", "step2": "failed"}
     good, bad = sorted(runner.journal.model_calls(record.id), key=lambda call: call.error is not None)
     assert {good.hop, bad.hop} == {hop.id for hop in hops}
     assert (good.purpose, good.identity, good.finish_reason) == ("consult", {"model": "none"}, "stop")

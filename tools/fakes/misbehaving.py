@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +165,21 @@ class Fail(Backend):
         )
 
 
+class FailTogether(Fail):
+    """`fail:together`: the same in a worker process, up to four calls at once; details say how many."""
+
+    name = "together"
+    heavy = True
+    batch = 4
+
+    def call(self, call: Call) -> Result:
+        return replace(super().call(call), details={"together": 1})
+
+    def call_many(self, calls: Sequence[Call]) -> list[Result]:
+        time.sleep(0.05)
+        return [replace(self.call(call), details={"together": len(calls)}) for call in calls]
+
+
 class Append(Backend):
     """`append:fake`: a side effect that can be counted: one line a call in the file `path`."""
 
@@ -248,6 +264,7 @@ MISBEHAVING: tuple[type[Backend], ...] = (
     Crash,
     Grow,
     Fail,
+    FailTogether,
     Append,
     Dice,
     Split,
