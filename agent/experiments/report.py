@@ -37,6 +37,7 @@ from hopline.agent.views.gallery import Gallery
 from hopline.agent.views.markup import Child, Html, tag
 from hopline.agent.views.page import Section, document, section
 from hopline.agent.views.words import name_of_tool
+from hopline.tools.artifact import TEXT
 
 _HEADLINES = {
     "slot_bits": "Bits that arrive at the last generation",
@@ -334,17 +335,17 @@ def _trajectory(
     last = study.analysis.last(trajectory.chain.name)
     arrived = observation.texts.get(last.step) if last else None
     at_end = [row for row in facts if last and row.step == last.step]
-    sent = source.reference
-    if sent is None:
+    given: list[Html] = []
+    if source.artifact.modality != TEXT:
         ref = ArtifactRef(
             id=source.artifact.id,
             modality=source.artifact.modality,
             media_type=source.artifact.media_type,
             size_bytes=len(source.artifact.data),
         )
-        given: Html = artifact_fragment(ref, gallery, description="What was sent")
-    else:
-        given = tag("blockquote", sent, class_="hl-words", dir="auto")
+        given.append(artifact_fragment(ref, gallery, description="What was sent"))
+    if source.reference is not None:
+        given.append(tag("blockquote", source.reference, class_="hl-words", dir="auto"))
     return tag(
         "li",
         tag("h3", f"{source.id} through {trajectory.chain.name}"),

@@ -1,4 +1,4 @@
-"""`hopline experiment`: check, run and report."""
+"""`hopline experiment`: check, run and report; people's ratings; results of other studies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hopline.agent.experiments.engine import Ended
-    from hopline.agent.experiments.study import Study
+    from hopline.agent.experiments.study import Rows, Study
 
 Specification = Annotated[Path, typer.Argument(help="The experiment's TOML file.")]
 Out = Annotated[
@@ -113,6 +113,81 @@ def report(specification: Specification, out: Out = None, json_: Json = False) -
     _say(study, files[0], json_)
 
 
+@experiment.command("sample")
+def sample(
+    specification: Specification,
+    n: Annotated[int, typer.Option("-n", help="How many items.", min=1)] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Of the draw and its order.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the sheet; NAME-sample by default.")] = None,
+    json_: Json = False,
+) -> None:
+    """Draw facts for people to check: a sheet of texts, pictures and sounds without the machine's answers, and a
+    table to fill in."""
+    from hopline.agent.experiments.experiment import stored_study
+    from hopline.agent.experiments.sampling import all_cells, draw_cells, write_sample
+    from hopline.agent.experiments.spec import read_experiment
+    from hopline.agent.hops.journal import Journal
+
+    want_json(json_)
+    wanted = read_experiment(specification)
+    with Journal() as journal:
+        study = stored_study(wanted, journal=journal)
+        cells = draw_cells(all_cells(study), n, seed)
+        sheet, ratings, key = write_sample(study, cells, out or Path(f"{wanted.name}-sample"))
+    items = sum(cell.item > 0 for cell in cells)
+    if json_:
+        say_json({"format": "hopline.experiment-sample/1", "items": items, "cells": len(cells), "sheet": str(sheet),
+                  "ratings": str(ratings), "key": str(key)})  # fmt: skip
+        return
+    human().print(f"{items} of {len(cells)} cells. Give people {sheet.name} and {ratings.name}, not {key.name}.")
+    typer.echo(str(sheet))
+
+
+@experiment.command("import-ratings")
+def import_ratings(
+    files: Annotated[list[Path], typer.Argument(help="Filled tables, of one person or of several.")],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The key of the sample; key.csv beside the first table by default.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Measure what people wrote: agreement with the machine and with each other, and the facts kept, corrected."""
+    from hopline.agent.experiments.ratings import agreement_rows, corrected_rows, read_ratings
+
+    want_json(json_)
+    check = read_ratings(files, key)
+    tables = {"agreement": agreement_rows(check), "kept": corrected_rows(check)}
+    if json_:
+        told = {name: [dict(zip(rows[0], row, strict=True)) for row in rows[1:]] for name, rows in tables.items()}
+        say_json({"format": "hopline.experiment-ratings/1", "rated": check.rated, "unsure": check.unsure, **told})
+        return
+    human().print(f"{check.rated} cells rated, {check.unsure} of them unsure.")
+    for rows in tables.values():
+        _print(rows)
+
+
+@experiment.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder of results.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="semantic-drift (arXiv 2509.04438) or broken-telephone (arXiv 2502.20258).")
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="Of the study; the folder's by default.")] = None,
+    out: Out = None,
+    json_: Json = False,
+) -> None:
+    """Read the published results of another study, and analyse them again with intervals; nothing runs."""
+    from hopline.agent.experiments.experiment import write_study
+    from hopline.agent.experiments.importing import import_study
+    from hopline.agent.experiments.plots import require_plots
+
+    want_json(json_)
+    require_plots()
+    study = import_study(folder, format_, name=name)
+    files = write_study(study, out or Path(study.grid.experiment.name))
+    _say(study, files[0], json_)
+
+
 def _command(specification: Path, out: Path | None) -> str:
     words = ["hopline", "experiment", "run", specification.name, *(["--out", out.name] if out else [])]
     return shlex.join(words)
@@ -152,13 +227,17 @@ def _say(study: Study, page: Path, json_: bool) -> None:
                   "completed": sum(o.status == "ok" for o in study.observations),
                   "trajectories": len(study.observations)})  # fmt: skip
         return
+    _print(rows)
+    typer.echo(str(page))
+
+
+def _print(rows: Rows) -> None:
     table = Table(box=None, pad_edge=False)
     for column in rows[0]:
         table.add_column(column)
     for row in rows[1:]:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     table_console().print(table)
-    typer.echo(str(page))
 
 
 def _time(seconds: float) -> str:
