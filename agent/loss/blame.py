@@ -1,6 +1,6 @@
-"""Which hop to blame: how many facts were lost first there, and its share of the log-retention.
+"""Which hop to blame: how many facts were lost first there, its share of the log-retention, what replacing it gains.
 
-Both add up over the hops: the losses to all facts lost, the shares −ln φ to −ln of what is left.
+The first two add up over the hops: the losses to all facts lost, the shares −ln φ to −ln of what is left.
 Imports numpy.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hopline.agent.loss.compare import Comparison, Figures, compare
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.resampling import percentile_interval
 from hopline.agent.loss.score import Signature, Unscored
@@ -76,6 +77,24 @@ def first_absence(seen: NDArray[np.bool_], read: NDArray[np.bool_] | None = None
     hazards = np.full(len(lost), np.nan)
     np.divide(lost, at_risk.sum(axis=0), out=hazards, where=at_risk.any(axis=0))
     return hazards
+
+
+def repair_gain(before: Figures, after: Figures, *, metric: str = "retention", seed: int = 0) -> Comparison | Unscored:
+    """What one hop is to blame for, found by running again with another backend in its place.
+
+    Not additive: two hops may each spoil what the other would have kept. With an oracle in the place it is the
+    most that mending this hop can bring.
+
+    Args:
+        before: what of each source's facts arrives at the end of the chain, in [0, 1], by source.
+        after: the same with the hop replaced; equal hops before it come from the cache (`Agent.replay`).
+        metric: for the signature.
+        seed: of resamples and flips.
+
+    Returns:
+        The paired difference after − before, with its interval over sources.
+    """
+    return compare(before, after, metric=f"{metric}, one hop replaced", seed=seed)
 
 
 def measure_blame(survival: Survival) -> Blame:

@@ -22,7 +22,8 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     Returns:
         Plain data of format `hopline.difference/1`: `hops`, paired by step, each figure as
         `[before, after]` (None where Unscored or absent); `facts` of the same source that were last
-        seen elsewhere or became something else, with both ends.
+        seen elsewhere or became something else, with both ends; `repair`, what the replaced hop gained at the
+        end of the chain, None where either end is Unscored.
     """
     return {
         "format": FORMAT,
@@ -30,6 +31,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
         "after": after["run"],
         "hops": _hops(before, after),
         "facts": _facts(before, after),
+        "repair": _repair(before, after),
     }
 
 
@@ -52,6 +54,20 @@ def _hops(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str,
             }
         )
     return rows
+
+
+def _repair(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int] | None:
+    """Facts that the last hop with counts kept, before and after, of those that there were: both against the same."""
+    ends = [
+        next((row for row in reversed(loss["hops"]) if row.get("kept") is not None), None) for loss in (before, after)
+    ]
+    one, other = ends
+    if one is None or other is None or (one["step"], one.get("against")) != (other["step"], other.get("against")):
+        return None
+    facts = sum(one[name] for name in ("kept", "altered", "missing", "void"))
+    if facts != sum(other[name] for name in ("kept", "altered", "missing", "void")):
+        return None
+    return {"gain": other["kept"] - one["kept"], "lost": facts - one["kept"], "facts": facts}
 
 
 def _by_step(loss: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -113,6 +113,18 @@ class Grammar:
         relation = _SAID.get(values["relation"], values["relation"])
         return f"{first} {verb} {relation} {second.lower()}."
 
+    def kept_bits(self, sent: Mapping[str, str], read: Mapping[str, str | None]) -> float:
+        """Bits of one message that a reading still tells: log2 K of each slot that is right.
+
+        One message bounds no share, so this is its part of the entropy, in [0, `bits`], and no estimate of a
+        channel; that is `measure_slots` over many messages.
+
+        Args:
+            sent: slot values of the message.
+            read: as `read` gives them.
+        """
+        return sum(slot.bits for slot in self.slots if read.get(slot.name) == sent[slot.name])
+
     def read(self, text: str) -> dict[str, str | None]:
         """What a text says of each slot, whatever made it: a transcript, a caption, the message itself.
 
@@ -299,6 +311,16 @@ PICTURE = Grammar(
 )
 """19.2 bits: "Three red cars are left of two blue houses." The nouns of the two groups never meet."""
 
+
+def probe_in(text: str) -> tuple[Grammar, Message] | None:
+    """The probe message that a text is, word for word, and its grammar; None for any other text."""
+    for grammar in (SPEECH, PICTURE):
+        values = {name: value for name, value in grammar.read(text).items() if value is not None}
+        if len(values) == len(grammar.slots) and grammar.say(values) == text.strip():
+            return grammar, Message(text=text, values=values)
+    return None
+
+
 _KNOWN = frozenset(value for grammar in (SPEECH, PICTURE) for slot in grammar.slots for value in slot.values)
 
-__all__ = ["PICTURE", "PICTURE_SEED", "SPEECH", "SPEECH_SEED", "Grammar", "Message", "Slot"]
+__all__ = ["PICTURE", "PICTURE_SEED", "SPEECH", "SPEECH_SEED", "Grammar", "Message", "Slot", "probe_in"]

@@ -13,10 +13,11 @@ from typing import Any, Literal
 from hopline.agent.hops.records import ArtifactRef, Hop, Probe, RunRecord
 from hopline.agent.loss.extraction import English, Extractor
 from hopline.agent.loss.facts import Alignment, Fact, align
+from hopline.agent.loss.grammar import probe_in
 from hopline.agent.loss.nodes import READ_BY, Evidence, Node, read_nodes, usable_readers
 from hopline.agent.loss.plugins import metrics
 from hopline.agent.loss.recoding import recoding_score
-from hopline.agent.loss.score import Score
+from hopline.agent.loss.score import Score, Signature
 from hopline.agent.loss.text import Encoder, TextMetric
 from hopline.tools.artifact import Artifact
 from hopline.tools.notebook import drawn
@@ -79,6 +80,8 @@ class HopLoss:
         missing: facts the output does not say.
         void: facts whose object is gone.
         invented: facts no source says and no node before said.
+        not_seen_since: facts whose last sighting is just before this hop, void ones left out: they were lost here or
+            the reader missed them. Over the hops they add up to the facts not seen at the end.
         unscored: why there are no counts.
         round_trip: ids of the hops that are measured together, itself included.
         against: ids of the nodes whose facts these are, joined by `+`; "" when there are none.
@@ -95,6 +98,7 @@ class HopLoss:
     missing: int | None = None
     void: int | None = None
     invented: int | None = None
+    not_seen_since: int | None = None
     unscored: str | None = None
     round_trip: tuple[int, ...] | None = None
     against: str = ""
@@ -205,11 +209,14 @@ def measure(
     for source in sources:
         histories[source.id] = [_history(source, fact, nodes, alignments) for fact in facts_of[source.id]]
     invented, new_at = _invented(nodes, alignments)
+    gone_at = _gone_at([h for source in sources for h in histories[source.id]], by_id)
     scorers = metrics(encoder)
     rows = [
-        _recoding(_hop_loss(hop, nodes, by_id, alignments, new_at, extractor, scorers), hop, read) for hop in _own(hops)
+        _recoding(_hop_loss(hop, nodes, by_id, alignments, new_at, gone_at, extractor, scorers), hop, read)
+        for hop in _own(hops)
     ]
     _say_sources(nodes, notes, extractor)
+    _say_probes(sources, notes)
     return RunLoss(
         run=run.id,
         nodes=tuple(nodes),
@@ -291,9 +298,25 @@ def _invented(nodes: Sequence[Node], alignments: dict[str, Alignment]) -> tuple[
     return found, new_at
 
 
+def _gone_at(histories: Sequence[FactHistory], by_id: dict[str, Node]) -> dict[str, int]:
+    """How many facts were last seen just before each node: the first read node after the last sighting."""
+    found: dict[str, int] = {}
+    for history in histories:
+        after = [
+            node
+            for node, state in history.states.items()
+            if state in ("not_read", "altered")
+            and by_id[node].evidence != "declared"  # its hop has no counts: what is not read after it counts there
+            and history.last_seen in by_id[node].ancestors
+        ]
+        if after:
+            found[after[0]] = found.get(after[0], 0) + 1
+    return found
+
+
 def _hop_loss(
     hop: Hop, nodes: Sequence[Node], by_id: dict[str, Node], alignments: dict[str, Alignment], new_at: dict[str, int],
-    extractor: Extractor, scorers: Sequence[TextMetric],
+    gone_at: dict[str, int], extractor: Extractor, scorers: Sequence[TextMetric],
 ) -> HopLoss:  # fmt: skip
     outputs = [n for n in nodes if n.hop == hop.id]
     against = list(dict.fromkeys(s for n in outputs for s in n.sources))
@@ -319,9 +342,24 @@ def _hop_loss(
         missing=sum(a.count("missing") for a in counted),
         void=sum(a.count("void") for a in counted),
         invented=sum(new_at[n.id] for n in outputs),
+        not_seen_since=sum(gone_at.get(n.id, 0) for n in outputs),
         round_trip=trip,
-        scores=tuple(_score(metric.name, metric(reference, text)) for metric in scorers),
+        scores=(
+            *(_score(metric.name, metric(reference, text)) for metric in scorers),
+            *(_score("slot_bits", scored) for scored in _slot_bits(reference, text)),
+        ),
     )
+
+
+def _slot_bits(reference: str, text: str) -> list[Score]:
+    """Bits of a probe message that a text still tells; none where the reference is no probe message."""
+    probe = probe_in(reference)
+    if probe is None:
+        return []
+    grammar, message = probe
+    settings = {"grammar": grammar.name, "messages": "1", "of": f"{grammar.bits:.2f}"}
+    signature = Signature(metric="slot_bits", settings=settings, version="1")
+    return [Score(value=grammar.kept_bits(message.values, grammar.read(text)), signature=signature)]
 
 
 def _recoding(row: HopLoss, hop: Hop, read: Callable[[ArtifactRef], Artifact]) -> HopLoss:
@@ -371,6 +409,15 @@ def _round_trip(hop: Hop, outputs: Sequence[Node], by_id: dict[str, Node]) -> tu
         made for n in outputs for p in n.parents if by_id[p].split_unread and (made := by_id[p].hop) is not None
     )
     return (*dict.fromkeys(before), hop.id) if before else None
+
+
+def _say_probes(sources: Sequence[Node], notes: list[str]) -> None:
+    notes.extend(
+        f"{source.id} is a probe message of {probe[0].bits:.2f} bits: slot_bits is how many of them an output still "
+        "tells. One message has no interval."
+        for source in sources
+        if source.text is not None and (probe := probe_in(source.text))
+    )
 
 
 def _say_sources(nodes: Sequence[Node], notes: list[str], extractor: Extractor) -> None:

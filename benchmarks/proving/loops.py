@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pictograms
 from hopline.agent.experiments.experiment import run_experiment
 from hopline.agent.experiments.figures import Analysis
 from hopline.agent.experiments.spec import experiment_from
@@ -26,6 +28,8 @@ def rows(full: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as home, Journal(Path(home)) as journal:
         yield _speech(journal) if full else _short_speech(journal)
         yield _pictures(journal, *((200, 3) if full else (30, 2)))
+    if full:
+        yield _across_styles()
 
 
 def _run(journal: Journal, grammar: str, count: int, chains: Sequence[dict[str, Any]]) -> Analysis:
@@ -93,4 +97,23 @@ def _pictures(journal: Journal, count: int, generations: int) -> Row:
         bar="slot bits with intervals, by slot type; no rise from generation to generation",
         measured=f"{', '.join(map(str, _bits(analysis, 'pictures')))}; last generation by slot: {told}",
         met=not analysis.chains["pictures"].rises,
+    )
+
+
+def _across_styles() -> Row:
+    """The same reader on pictures it has no exemplars of: what the closed loop flatters."""
+    bar = 0.55
+    try:
+        found = pictograms.across_styles()
+    except (OSError, subprocess.SubprocessError) as error:
+        found = {"style": "no other style is here", "top1": float("nan"), "n": 0}
+        why = f"its pictures are fetched from their package by npm: {type(error).__name__}"
+    else:
+        why = "the reader knows shapes of one style"
+    return Row(
+        test=f"pictures across styles, beside the closed loop: {found['style']}",
+        bar=f"first guess right ≥ {bar:.2f}",
+        measured=f"{found['top1']:.3f} of {found['n']} things",
+        met=found["top1"] >= bar,
+        known=why,
     )

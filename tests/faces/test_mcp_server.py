@@ -166,6 +166,10 @@ def test_each_tool_by_itself_takes_ids_texts_and_bytes(transport: str) -> None:
         by_id = await client.call_tool("speech_to_text", {"audio": sound})
         data = base64.b64encode(spoken("a blue house").data).decode()
         by_bytes = await client.call_tool("speech_to_text", {"audio": {"data": data, "name": "memo.wav"}})
+        as_text = await client.call_tool("speech_to_text", {"audio": json.dumps({"artifact": sound})})
+        assert "“a blue house”" in said(as_text), "the Inspector writes objects as text"
+        spelled = await client.call_tool("no_op", {"text": json.dumps({"artifact": sound})})
+        assert "artifact" in said(spelled).partition("“")[2], "a text is a text"
         assert "“a blue house”" in said(by_id)
         assert "“a blue house”" in said(by_bytes)
         assert by_bytes.structuredContent is not None

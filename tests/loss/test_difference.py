@@ -51,6 +51,17 @@ def test_figures_are_paired_by_step() -> None:
     assert fact["ends"][1]["altered_to"] == {"step1": "bow"}
 
 
+def test_the_gain_of_a_repair_is_what_arrives_more_at_the_end() -> None:
+    before = loss("one", kept=1, missing=3, wer=None, last_seen="step1")
+    after = loss("two", kept=3, missing=1, wer=None, last_seen="step1")
+    assert difference(before, after)["repair"] == {"gain": 2, "lost": 3, "facts": 4}
+    assert difference(after, before)["repair"] == {"gain": -2, "lost": 1, "facts": 4}
+    other = loss("three", kept=3, missing=2, wer=None, last_seen="step1")
+    assert difference(before, other)["repair"] is None, "other facts"
+    unscored = {**after, "hops": [{**after["hops"][0], "kept": None}]}
+    assert difference(before, unscored)["repair"] is None
+
+
 def test_a_run_differs_in_nothing_from_itself() -> None:
     same = loss("one", kept=3, missing=1, wer=0.5, last_seen="step1")
     made = difference(same, same)

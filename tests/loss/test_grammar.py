@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hopline.agent.loss.grammar import PICTURE, SPEECH, Grammar
+from hopline.agent.loss.grammar import PICTURE, SPEECH, Grammar, probe_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +55,15 @@ def test_transcripts(text: str, slot: str, value: str | None) -> None:
 def test_relation_said_the_other_way_round() -> None:
     found = PICTURE.read("Two blue houses are to the right of three red cars.")
     assert (found["object"], found["relation"], found["object 2"]) == ("car", "left", "house")
+
+
+@pytest.mark.parametrize("grammar", [SPEECH, PICTURE], ids=lambda g: g.name)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_a_probe_is_known_again_and_nothing_else_is(grammar: Grammar, seed: int) -> None:
+    (message,) = grammar.messages(1, seed=seed)
+    found = probe_in(f"{message.text}\n")
+    assert found is not None
+    assert (found[0], found[1].values) == (grammar, message.values)
+    assert grammar.kept_bits(message.values, message.values) == pytest.approx(grammar.bits)
+    assert probe_in(message.text.lower()) is None
+    assert probe_in(f"{message.text} And more.") is None

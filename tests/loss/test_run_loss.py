@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hopline.agent.hops.records import ArtifactRef, AttachmentRecord, Failure, Hop, Probe, RunRecord
+from hopline.agent.loss.grammar import SPEECH
 from hopline.agent.loss.run import HopLoss, RunLoss, measure, probes_wanted
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import MechanicalLoss
@@ -131,6 +132,40 @@ def test_a_reference_scores_the_first_hop() -> None:
     assert (first.kept, first.altered, first.missing, first.void, first.invented) == (6, 0, 0, 0, 0)
     assert first.against == "audio1"
     assert {s.metric: s.value for s in first.scores}["wer"] == 0
+
+
+def test_each_fact_that_went_is_counted_once_at_the_hop_after_its_last_sighting() -> None:
+    loss = demo(caption="The picture shows three red cars.").loss()
+    assert [hop.not_seen_since for hop in loss.hops] == [
+        0,
+        None,
+        2,
+        0,
+    ]  # the tree, with all said of it void, and how many cars
+    gone = [f.id for f in loss.facts if set(f.states.values()) & {"not_read", "altered"}]
+    assert len(gone) == sum(hop.not_seen_since or 0 for hop in loss.hops)
+    chain = Chain()
+    first = chain.put("text", "Two red cars.")
+    spoken = chain.attach("text1", "text", "Two red cars and a dog.")
+    chain.hop("a:x", {"text": spoken}, first)
+    chain.hop("b:x", {"text": first}, chain.put("text", "Two red cars and a dog."))
+    assert [hop.not_seen_since for hop in chain.loss().hops] == [0, 0], "seen again: the first reader had missed it"
+
+
+def test_bits_of_a_probe_message_and_of_no_other_text() -> None:
+    (message,) = SPEECH.messages(1)
+    chain = Chain()
+    sent = chain.attach("text1", "text", message.text)
+    heard = chain.put("text", message.text.lower().replace("three", "free").replace("wednesday", "friday"))
+    chain.hop("a:x", {"text": sent}, heard)
+    chain.hop("b:x", {"text": heard}, chain.put("text", ""))
+    loss = chain.loss()
+    found = [score for hop in loss.hops for score in hop.scores if score.metric == "slot_bits"]
+    lost = sum(slot.bits for slot in SPEECH.slots if slot.name in ("count", "day"))
+    assert [score.value for score in found] == [pytest.approx(SPEECH.bits - lost), 0.0]
+    assert found[0].signature == f"slot_bits|grammar:speech|messages:1|of:{SPEECH.bits:.2f}|1"
+    assert "text1 is a probe message of 21.81 bits" in loss.notes[-1]
+    assert not [s for hop in demo().loss().hops for s in hop.scores if s.metric == "slot_bits"]
 
 
 def test_without_a_reference_the_first_hop_is_unscored_and_the_rest_is_measured_against_it() -> None:

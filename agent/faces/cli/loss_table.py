@@ -20,16 +20,18 @@ def show_loss(loss: Mapping[str, Any], console: Console) -> None:
         console: where to.
     """
     hops = Table(title="What each hop kept", title_justify="left", box=None, pad_edge=False)
-    for name in ("hop", "against", "kept", "altered", "missing", "void", "invented", "scores"):
-        hops.add_column(name, justify="right" if name in ("kept", "altered", "missing", "void", "invented") else "left")
+    for name in ("hop", "against", *COUNTS, "not seen since", "cut", "scores"):
+        hops.add_column(name, justify="right" if name in (*COUNTS, "not seen since") else "left")
     for row in loss["hops"]:
-        counts = [row[name] for name in ("kept", "altered", "missing", "void", "invented")]
+        counts = [row.get(name) for name in (*COUNTS, "not_seen_since")]
+        cuts = ", ".join(dict.fromkeys(str(loss["kind"]).replace("_", " ") for loss in row["mechanical_losses"]))
         scores = ", ".join(f"{s['metric']} {s['value']:.2f}" for s in row["scores"] if s["value"] is not None)
         why = row.get("unscored") or ""
         hops.add_row(
             Text(f"{row['step']} {row['tool']}"),
             Text(str(row.get("against") or "–")),
             *(Text("–" if count is None else str(count)) for count in counts),
+            Text(visible(cuts)),
             Text(visible(scores or f"Unscored: {why}" if (scores or why) else "–")),
         )
     console.print(hops)
@@ -80,6 +82,9 @@ def show_difference(difference: Mapping[str, Any], console: Console) -> None:
         console.print(Text(visible(f"{fact['type']} “{fact['text']}”: last seen at {ends}")))
     if not difference["facts"]:
         console.print(Text("Every fact was last seen where it was before.", style="dim"))
+    if repair := difference.get("repair"):
+        gain = f"{repair['gain']:+d} of {repair['lost']} facts that were lost before ({repair['facts']} in all)"
+        console.print(Text(f"Repair gain: {gain}."))
     console.print(Text("One source: what happened here, not a measure of the backends.", style="dim"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from hopline.agent.running.events import OnEvent
 from hopline.agent.views.markup import visible
 from hopline.tools.artifact import TEXT, Artifact
 from hopline.tools.errors import BadInput, NotFound
-from hopline.tools.spec import Tool
+from hopline.tools.spec import Port, Tool
 from mcp import types
 
 
@@ -41,6 +43,14 @@ class Stop:
         if self._asked.is_set():
             run.cancel()
         return run
+
+
+def _object_of(value: Any, port: Port) -> Any:
+    """An attachment that a client wrote as text, as the Inspector and some models do; what is text stays text."""
+    if isinstance(value, str) and port.type != TEXT and value.startswith("{"):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 class Services:
@@ -153,7 +163,8 @@ class Services:
         inputs: dict[str, tuple[Source, ...]] = {}
         for port in tool.inputs:
             sources: list[Source] = []
-            for value in given[port.name] if port.many else [given[port.name]]:
+            for written in given[port.name] if port.many else [given[port.name]]:
+                value = _object_of(written, port)
                 if isinstance(value, str) and port.type == TEXT:
                     sources.append(FromText(text=value))
                     continue
