@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from hopline.agent.hops.journal import now, ref_of
 from hopline.agent.hops.records import ArtifactRef, Failure, Probe, RunRecord
+from hopline.agent.loss.asked import Asked
+from hopline.agent.loss.plugins import extractor as extractor_named
 from hopline.agent.loss.run import RunLoss, probes_wanted
 from hopline.agent.loss.run import measure as measure_run
 from hopline.agent.running.events import Event, OnEvent
@@ -16,10 +20,13 @@ from hopline.agent.running.runner import Runner
 from hopline.tools.artifact import TEXT
 from hopline.tools.backend import Backend, Call
 from hopline.tools.encoder import Encoder
-from hopline.tools.errors import HoplineError, Unavailable
+from hopline.tools.errors import HopCancelled, HoplineError, Unavailable
+from hopline.tools.exchange import Exchange
 
 
-def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, cancelled: threading.Event) -> RunLoss:
+def measure(
+    runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, cancelled: threading.Event, extractor: str
+) -> RunLoss:
     """Read the nodes of a run that need a reader, write the readings down, and measure.
 
     Args:
@@ -28,7 +35,13 @@ def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, canc
         probe: read; without it, only readings that are there already are used.
         on_event: told about each probe.
         cancelled: set by somebody to stop reading.
+        extractor: of facts: `english`, `chat` (the profile's chat model), or one that a package brings.
+
+    Raises:
+        NotFound: there is no such extractor.
+        HoplineError: the chat model is not there, or did not answer in its form.
     """
+    found = _asking(runner, run_id, cancelled) if extractor == Asked.name else extractor_named(extractor)
     journal = runner.journal
     run, hops = journal.run(run_id), journal.hops(run_id)
     if probe:
@@ -39,7 +52,36 @@ def measure(runner: Runner, run_id: str, *, probe: bool, on_event: OnEvent, canc
             reading = journal.add_probe(_read(runner, run, node, hop, backend, cancelled))
             words = reading.error.message if reading.error else f"read by {backend.id}"
             on_event(Event(kind="probe", run=run, words=words))
-    return measure_run(run, hops, journal.probes(run_id), journal.read, _encoder())
+    return measure_run(run, hops, journal.probes(run_id), journal.read, _encoder(), found)
+
+
+def _asking(runner: Runner, run_id: str, cancelled: threading.Event) -> Asked:
+    """Facts by the profile's chat model; each exchange is a model call of the run."""
+    from hopline.agent.acting.deciding import chat_model  # LangChain, for whoever needs it
+    from hopline.tools.chat import Message, ask_structured
+
+    model = chat_model(runner.profile)
+
+    def stop(_: str) -> None:
+        if cancelled.is_set():
+            raise HopCancelled("cancelled.")
+
+    def ask(question: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        exchanges: Sequence[Exchange] = ()
+        try:
+            answered = ask_structured(
+                model, [Message(role="user", text=question)], schema, purpose="facts", on_text=stop
+            )
+            exchanges = answered.exchanges
+        except HoplineError as error:
+            exchanges = error.exchanges
+            raise
+        finally:
+            for exchange in exchanges:
+                runner.journal.add_exchange(run_id, exchange)
+        return answered.value
+
+    return Asked(ask, model.name)
 
 
 @lru_cache(maxsize=1)

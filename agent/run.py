@@ -156,7 +156,7 @@ class Run:
         """Ask the run to stop; may be called from any thread. Its processes end within 2 s."""
         self.cancelled.set()
 
-    def loss(self, *, probe: bool = True, on_event: OnEvent = nobody) -> RunLoss:
+    def loss(self, *, probe: bool = True, on_event: OnEvent = nobody, extractor: str = "english") -> RunLoss:
         """What each hop lost: reads the nodes that need a reader (probes), then measures.
 
         Readings are kept, so that measuring again calls nothing.
@@ -164,9 +164,25 @@ class Run:
         Args:
             probe: read; without it only readings that are there already are used.
             on_event: told about each reading.
+            extractor: of facts: `english` (rules), `chat` (the profile's chat model, asked each time), or one that
+                a package brings by the entry points `hopline.readers`.
+
+        Raises:
+            NotFound: there is no such extractor.
+            HoplineError: the chat model is not there, or did not answer in its form.
         """
-        if self._loss is None or probe:
-            self._loss = measure(self._agent.runner, self.id, probe=probe, on_event=on_event, cancelled=self.cancelled)
+        if self._loss is None or probe or extractor != "english":
+            measured = measure(
+                self._agent.runner,
+                self.id,
+                probe=probe,
+                on_event=on_event,
+                cancelled=self.cancelled,
+                extractor=extractor,
+            )
+            if extractor != "english":
+                return measured
+            self._loss = measured
         return self._loss
 
     def page(self, path: Path) -> Path:

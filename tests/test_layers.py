@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hopline.agent.faces": ("hopline",),
     "hopline.agent": (
         "hopline.tools",
+        "hopline.tools.chat",
         "hopline.tools.mcp",
         "hopline.agent.planning",
         "hopline.agent.hops",

@@ -90,6 +90,10 @@ def show(
 def loss(
     name: Name = "last",
     no_probes: Annotated[bool, typer.Option("--no-probes", help="Use only readings that are there.")] = False,
+    extractor: Annotated[
+        str,
+        typer.Option("--extractor", help="Who finds the facts: english (rules), chat (the profile's model), or yours."),
+    ] = "english",
     json_: Json = False,
 ) -> None:
     """Measure what each hop of a run lost."""
@@ -100,7 +104,7 @@ def loss(
     with agent_of_run(name) as agent:
         run = agent.open(name)
         with Progress(human(), agent.journal) as progress:
-            measured = run.loss(probe=not no_probes, on_event=progress).to_json()
+            measured = run.loss(probe=not no_probes, on_event=progress, extractor=extractor).to_json()
     if json_:
         say_json(measured)
     else:
