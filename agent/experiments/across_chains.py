@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -32,17 +33,17 @@ def compared_chains(evidence: Evidence) -> Iterable[Compared]:
 
 
 def crossed_factors(evidence: Evidence) -> Iterable[Crossed]:
-    """Shares of the variance for every set of chains that crosses its factors completely."""
+    """Shares of the variance for the chains that cross the same factors, as far as the cross is complete."""
     groups: dict[tuple[str, ...], list[Chain]] = {}
     for chain in evidence.grid.experiment.expanded():
         if chain.levels:
             groups.setdefault(tuple(chain.levels), []).append(chain)
     for factors, chains in groups.items():
-        levels = {name: tuple(dict.fromkeys(str(chain.levels[name]) for chain in chains)) for name in factors}
         cells = {tuple(str(chain.levels[name]) for name in factors): chain.name for chain in chains}
+        levels = _crossed_levels(factors, list(cells))
         wanted = list(product(*levels.values()))
         factors_used = tuple(name for name in factors if len(levels[name]) > 1)
-        if len(cells) != len(chains) or set(cells) != set(wanted) or not factors_used:
+        if len(cells) != len(chains) or not set(wanted) <= set(cells) or not factors_used:
             continue
         last = [_last(evidence, cells[cell]) for cell in wanted]
         by_metric = [_by_metric(evidence, said) for said in last]
@@ -62,6 +63,17 @@ def crossed_factors(evidence: Evidence) -> Iterable[Crossed]:
                 shares=shares,
                 left_out=len(everyone) - len(whole),
             )
+
+
+def _crossed_levels(factors: Sequence[str], cells: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Levels of which every combination is there: where chains were left out, the level that lacks most goes first."""
+    levels = {name: list(dict.fromkeys(cell[axis] for cell in cells)) for axis, name in enumerate(factors)}
+    while missing := [cell for cell in product(*levels.values()) if cell not in cells]:
+        lacking = Counter((axis, level) for cell in missing for axis, level in enumerate(cell))
+        # Of levels that lack as much, one of the factor with more of them.
+        axis, level = max(lacking, key=lambda place: (lacking[place], len(levels[factors[place[0]]])))
+        levels[factors[axis]].remove(level)
+    return {name: tuple(own) for name, own in levels.items()}
 
 
 def _last(evidence: Evidence, chain: str) -> list[Said]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from hopline.agent.experiments.across_chains import compared_chains, crossed_factors
 from hopline.agent.experiments.along_chains import chain_figures
-from hopline.agent.experiments.at_nodes import floor_figures, node_figures
+from hopline.agent.experiments.at_nodes import again_figures, floor_figures, node_figures
 from hopline.agent.experiments.evidence import Encode, Evidence
 from hopline.agent.experiments.figures import Analysis, FactRow
 from hopline.agent.experiments.grid import Grid
@@ -50,6 +50,9 @@ def analyse(
         crossed=tuple(crossed_factors(evidence)),
         facts=tuple(_fact_rows(evidence, nodes)),
         floor=floor_figures(evidence, metrics),
+        again={
+            c.name: found for c in grid.experiment.expanded() if (found := again_figures(evidence, c.name, metrics))
+        },
         headline="slot_bits" if grid.corpus.grammar else "answers" if evidence.asked else "retention",
         extractor=extractor.signature,
         against=evidence.against,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,12 @@ def node_figures(evidence: Evidence, node: Node, metrics: Sequence[TextMetric]) 
     if not everyone:
         yield Figure(node=node, measure="retention", figure=Unscored(reason=NO_REFERENCE))
         return
-    grammar = evidence.grid.corpus.grammar
-    for failures, chosen in (("left out", came), ("lost", everyone)):
-        if grammar is not None:
-            yield from _slots(node, grammar, chosen, failures)
-        if evidence.asked:
-            share = mean_over_sources(by_source(answered(chosen)), _ANSWERS, ceiling=1.0)
-            yield Figure(node=node, measure="answers", failures=failures, figure=share)
-        yield from _shares_of_facts(evidence, node, chosen, failures)
+    completed = list(_both(evidence, node, came, "left out"))
+    yield from completed
+    if len(came) < len(everyone):
+        yield from _both(evidence, node, everyone, "lost")
+    else:  # nothing failed: the same figures again
+        yield from (replace(figure, failures="lost") for figure in completed if figure.measure != "precision")
     yield _identification(node, came, evidence.grid.corpus.distractors)
     for metric in metrics:
         yield Figure(node=node, measure=metric.name, figure=_scores(metric, came))
@@ -67,31 +66,62 @@ def node_figures(evidence: Evidence, node: Node, metrics: Sequence[TextMetric]) 
     yield from _published(evidence, node)
 
 
+def _both(evidence: Evidence, node: Node, chosen: Sequence[Said], failures: str) -> Iterable[Figure]:
+    """The figures that are given twice, over what came and with what failed as lost."""
+    grammar = evidence.grid.corpus.grammar
+    if grammar is not None:
+        yield from _slots(node, grammar, chosen, failures)
+    if evidence.asked:
+        share = mean_over_sources(by_source(answered(chosen)), _ANSWERS, ceiling=1.0)
+        yield Figure(node=node, measure="answers", failures=failures, figure=share)
+    yield from _shares_of_facts(evidence, node, chosen, failures)
+
+
 def floor_figures(evidence: Evidence, metrics: Sequence[TextMetric]) -> dict[str, Estimate | Unscored]:
     """What each measure reads where nothing was lost: a paraphrase that keeps every fact, source by source."""
-    found: dict[str, Estimate | Unscored] = {}
-    pairs = []
-    for number, source in enumerate(evidence.grid.corpus.sources):
-        if source.reference:
-            text = paraphrase(source.reference, number)
-            pairs.append(Said(source=source, reference=source.reference, text=text))
-    if not pairs:
-        return found
-    kept = [
-        (said.id, _tally(evidence.aligned(said.reference, said.text or ""))["all"] / len(facts))
-        for said in pairs
-        if (facts := evidence.facts(said.reference))
+    pairs = [
+        Said(source=source, reference=source.reference, text=paraphrase(source.reference, number))
+        for number, source in enumerate(evidence.grid.corpus.sources)
+        if source.reference
     ]
-    signature = Signature(metric="facts kept", settings={"of": "paraphrases"}, version="1")
-    found["facts kept"] = mean_over_sources(by_source(kept), signature, ceiling=1.0)
-    for metric in metrics:
-        found[metric.name] = _scores(metric, pairs)
-    return found
+    return _without_loss(evidence, pairs, metrics, "paraphrases") if pairs else {}
 
 
 def answered(chosen: Iterable[Said]) -> Iterable[tuple[str, float]]:
     """1 for each source whose answer is in what was said, 0 for each other."""
     return ((said.id, float(answers(said.source.answer, said.text or ""))) for said in chosen)
+
+
+def again_figures(evidence: Evidence, chain: str, metrics: Sequence[TextMetric]) -> dict[str, Estimate | Unscored]:
+    """What each measure reads between the repeats of a source after one generation: the same hops run again.
+
+    A repeat has another seed, and what is not deterministic is called again; equal texts mean that it is.
+
+    Returns:
+        Nothing where there is one repeat.
+    """
+    ends = evidence.ends(chain)
+    first: dict[str, Said] = {}
+    pairs = []
+    for said in evidence.at(ends[0]) if ends else []:
+        if said.text is not None:
+            before = first.setdefault(said.id, said)
+            if before is not said:
+                pairs.append(replace(said, reference=before.text or ""))
+    return _without_loss(evidence, pairs, metrics, "repeats") if pairs else {}
+
+
+def _without_loss(
+    evidence: Evidence, pairs: Sequence[Said], metrics: Sequence[TextMetric], what: str
+) -> dict[str, Estimate | Unscored]:
+    kept = [
+        (said.id, _tally(evidence.aligned(said.reference, said.text or ""))["all"] / len(facts))
+        for said in pairs
+        if (facts := evidence.facts(said.reference))
+    ]
+    signature = Signature(metric="facts kept", settings={"of": what}, version="1")
+    found = {"facts kept": mean_over_sources(by_source(kept), signature, ceiling=1.0)}
+    return found | {metric.name: _scores(metric, pairs) for metric in metrics}
 
 
 def _slots(node: Node, grammar: Grammar, chosen: Sequence[Said], failures: str) -> Iterable[Figure]:

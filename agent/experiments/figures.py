@@ -113,6 +113,7 @@ class Analysis:
         crossed: chains by their factors.
         facts: every fact at every node.
         floor: by measure, what it reads of paraphrases of the sources, in which nothing is lost.
+        again: by chain and measure, what it reads between the repeats of a source after one generation.
         headline: measure of the headline, `slot_bits`, `answers` or `retention`.
         extractor: signature of who read the facts.
         against: `the sources`, or `the first text of each chain` where no source has a reference.
@@ -125,6 +126,7 @@ class Analysis:
     crossed: tuple[Crossed, ...]
     facts: tuple[FactRow, ...]
     floor: Mapping[str, Estimate | Unscored]
+    again: Mapping[str, Mapping[str, Estimate | Unscored]]
     headline: str
     extractor: str
     against: str

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 
 from hopline.agent.experiments.figures import FactRow
 from hopline.agent.experiments.methods import bibtex, latex, methods
@@ -257,14 +260,15 @@ def _compared(study: Study) -> Section | None:
 def _factors(study: Study, drawn: Html | None) -> Section | None:
     if not study.analysis.crossed:
         return None
+    shares, levels = factor_rows(study), level_rows(study)
     said = [_matters(crossed.shares, crossed.metric) for crossed in study.analysis.crossed]
     content = _parts(
         tag("ul", (tag("li", words) for words in said if words), class_="hl-list") if any(said) else None,
         drawn,
-        _table(factor_rows(study)),
-        _fold(level_rows(study), "Level by level"),
+        _table(shares) if len(shares) > 1 else None,
+        _fold(levels, "Level by level") if len(levels) > 1 else None,
     )
-    return "factors", "Which factor matters", content
+    return "factors", "Which factor matters" if len(shares) > 1 else "What the factor does", content
 
 
 def _matters(shares: Shares | Unscored, metric: str) -> str:
@@ -402,7 +406,10 @@ def _methods(study: Study) -> Html:
     ran = [["chain", "links", "generations", "seeds"]]
     seeds = ", ".join(str(experiment.seed + repeat) for repeat in range(experiment.repeats))
     ran += [[c.name, " | ".join((*c.before, *c.links)), str(c.generations), seeds] for c in experiment.expanded()]
-    versions = [["backend", "what decides its outputs"]]
+    digest = hashlib.sha256("\n".join(source.artifact.id for source in study.grid.corpus.sources).encode()).hexdigest()
+    versions = [["what", "what decides its outputs"]]
+    versions.append(["hopline", f"{version('hopline')}; Python {platform.python_version()}; {platform.platform()}"])
+    versions.append(["sources", f"{len(study.grid.corpus.sources)}, sha256 of their ids {digest}"])
     for link, identity in study.versions.items():
         versions.append([link, "; ".join(f"{key} {value}" for key, value in identity.items())])
     heads = {"headline": headline_rows(study), "comparisons": comparison_rows(study), "hop by hop": hop_rows(study)}
@@ -412,7 +419,7 @@ def _methods(study: Study) -> Html:
         tag("p", methods(study), class_="hl-lead"),
         tag("h3", "What was run"),
         _table(ran),
-        _fold(versions, "Versions and digests") if len(versions) > 1 else None,
+        _fold(versions, "Versions and digests"),
         _folded("The specification", tag("pre", specification)),
         tag("h3", "For a paper"),
         _folded("LaTeX tables", tag("pre", tables)),

@@ -27,7 +27,7 @@ UNSURE = "unclear"
 SHEET_COLUMNS = ("item", "cell", "rater", "answer", "note")
 KEY_COLUMNS = ("cell", "item", "chain", "source", "repeat", "step", "modality", "type", "fact", "machine")
 _EMBEDDED_BYTES = 120_000_000
-_ASKED = {"text": "Does this text say it?", "image": "Does this picture show it?", "audio": "Is it said here?"}
+_ASKED = {"text": "Does the text say:", "image": "Does the picture show:", "audio": "Does the recording say:"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,15 +172,15 @@ def statement(fact: Fact) -> str:
     """
     things = [part.removeprefix("object:").partition("#")[0] for part in fact.slot.split("~")]
     words = {
-        "object": f"there is something of this kind: {fact.value}",
-        "count": f"how many of this kind, {things[0]}: {fact.value}",
-        "colour": f"the colour of the {things[0]}: {fact.value}",
-        "relation": f"where they are: {fact.text}",
+        "object": f"{fact.value}, one or more",
+        "count": f"{things[0]}, how many: {fact.value}",
+        "colour": f"{things[0]}, its colour: {fact.value}",
+        "relation": f"{fact.text}",
         "number": f"the number {fact.text}",
         "name": f"the name {fact.text}",
         "quantity": f"the quantity {fact.text}",
         "date": f"the day or date {fact.text}",
-        "negation": f"it is said not to be so: {fact.text}",
+        "negation": f"that it is not so: {fact.text}",
     }
     return words[fact.type]
 
@@ -226,8 +226,7 @@ def _item(cell: Cell, gallery: Gallery) -> Html:
     return tag(
         "li",
         tag("h2", f"{cell.item} ", tag("code", cell.id, class_="hl-time")),
-        tag("p", tag("strong", statement(cell.fact)), class_="hl-lead"),
-        tag("p", _ASKED[cell.modality], class_="hl-muted"),
+        tag("p", _ASKED[cell.modality], " ", tag("strong", statement(cell.fact)), class_="hl-lead"),
         tag("div", (_shown(ref, gallery, cell.item) for ref in cell.outputs)),
         class_="hl-hop",
         id=f"item-{cell.item}",

@@ -107,10 +107,11 @@ def generation_rows(study: Study) -> Rows:
     for node in study.analysis.nodes:
         cells = [shown(study.analysis.of(node, m)) for m in measures]
         rows.append([node.chain, str(node.generation), name_of_tool(node.tool), *cells])
-    floor = study.analysis.floor
-    if floor:
+    floors = [(name, "the same again", found) for name, found in study.analysis.again.items()]
+    floors += [("nothing lost", "a paraphrase", study.analysis.floor)] if study.analysis.floor else []
+    for name, made, floor in floors:
         cells = [shown(floor.get("facts kept" if m == "retention" else m)) for m in measures]
-        rows.append(["nothing lost", "–", "a paraphrase", *cells])
+        rows.append([name, "–", made, *cells])
     return rows
 
 
@@ -183,6 +184,8 @@ def factor_rows(study: Study) -> Rows:
     """Shares of the variance between chains, factor by factor and for what they do together."""
     rows = [["metric", "effect", "share of the variance between chains", "sources"]]
     for crossed in study.analysis.crossed:
+        if len(crossed.factors) == 1:
+            continue  # all of it comes from the one factor
         if isinstance(crossed.shares, Unscored):
             rows.append([crossed.metric, " × ".join(crossed.factors), f"Unscored: {crossed.shares.reason}", "–"])
             continue

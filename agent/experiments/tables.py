@@ -216,9 +216,10 @@ def _chains(analysis: Analysis) -> Table:
 
 
 def _floor(analysis: Analysis) -> Table:
-    """What each measure reads of paraphrases of the sources, in which nothing is lost."""
-    rows = [(measure, *_estimated(found)) for measure, found in analysis.floor.items()]
-    return ("measure", "value", "lo", "hi", "n", "unscored"), rows
+    """What each measure reads where nothing is lost: of paraphrases of the sources, and between repeats of a chain."""
+    floors = {"paraphrase": analysis.floor, **{f"again: {name}": found for name, found in analysis.again.items()}}
+    rows = [(of, measure, *_estimated(found)) for of, measures in floors.items() for measure, found in measures.items()]
+    return ("of", "measure", "value", "lo", "hi", "n", "unscored"), rows
 
 
 def _estimated(found: Estimate | Unscored) -> tuple[Cell, ...]:

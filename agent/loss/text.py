@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -54,6 +54,7 @@ class TextMetric(Protocol):
         """Score one pair. Never raises on text."""
 
 
+@lru_cache(maxsize=20_000)
 def normalise(text: str) -> str:
     """The form in which words are compared; see `NORMALISER`."""
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")

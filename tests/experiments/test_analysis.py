@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hopline.agent.experiments.across_chains import _crossed_levels
 from hopline.agent.experiments.engine import LocalEngine
 from hopline.agent.experiments.evidence import FIRST_TEXT
 from hopline.agent.experiments.experiment import run_experiment, write_study
@@ -82,6 +83,25 @@ def test_swapped_words_cost_precision_as_well_as_retention_and_dropped_ones_do_n
     corrected = last(analysis, "swap", "precision")
     assert "of shuffled outputs" in corrected.method
     assert str(corrected.signature).startswith("precision|")
+
+
+def test_where_chains_were_left_out_the_rest_of_the_cross_is_used() -> None:
+    cells = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("c", "x")]  # c y could not be run
+    assert _crossed_levels(("drawer", "reader"), cells) == {"drawer": ("a", "b"), "reader": ("x", "y")}
+    assert _crossed_levels(("drawer",), [("a",), ("b",)]) == {"drawer": ("a", "b")}
+
+
+def test_repeats_tell_how_much_the_same_hops_differ(journal: Journal) -> None:
+    chains = [
+        {"name": "same", "chain": "text_to_speech:fake | speech_to_text:fake"},
+        {"name": "chance", "chain": "text_to_speech:fake:drop=0.3 | speech_to_text:fake"},
+    ]
+    again = run(journal, *chains, repeats=2).analysis.again
+    same, chance = again["same"]["facts kept"], again["chance"]["facts kept"]
+    assert isinstance(same, Estimate)
+    assert isinstance(chance, Estimate)
+    assert (same.value, same.n) == (1.0, 24)
+    assert chance.value < 0.9
 
 
 def test_the_floor_is_what_paraphrases_read(journal: Journal) -> None:

@@ -169,6 +169,6 @@ def test_tables_that_are_not_there_or_empty(study: Study, tmp_path: Path) -> Non
 
 def test_statements_ask_for_one_thing() -> None:
     fact = Fact(id="count:ladder", type="count", slot="object:ladder", value="3", text="Three orange ladders")
-    assert statement(fact) == "how many of this kind, ladder: 3"
+    assert statement(fact) == "ladder, how many: 3"
     colour = Fact(id="colour:ladder", type="colour", slot="object:ladder#2", value="orange", text="orange ladder")
-    assert statement(colour) == "the colour of the ladder: orange"
+    assert statement(colour) == "ladder, its colour: orange"
