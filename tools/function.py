@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+import runpy
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO, Artifact
 from hopline.tools.backend import Backend, Call, Result
-from hopline.tools.errors import BadPlan
+from hopline.tools.errors import BadInput, BadPlan
 from hopline.tools.spec import Port, Tool
 
 Image = Annotated[Artifact, IMAGE]
@@ -83,6 +85,23 @@ def tool_of(function: object) -> tuple[Tool, type[Backend]]:
 def tools_in(namespace: Mapping[str, object]) -> list[object]:
     """The marked functions of a module, in the order of their definition."""
     return [value for value in namespace.values() if hasattr(value, _MARK)]
+
+
+def functions_of(files: Iterable[Path]) -> list[object]:
+    """The marked functions of some Python files, which are run for it.
+
+    Raises:
+        BadInput: a file is not there, or marks none.
+    """
+    found: list[object] = []
+    for path in files:
+        if not path.is_file():
+            raise BadInput(f"{path}: there is no such file of tools.")
+        functions = tools_in(runpy.run_path(str(path)))
+        if not functions:
+            raise BadInput(f"{path} marks no function with @tool.")
+        found.extend(functions)
+    return found
 
 
 def _declare(

@@ -194,7 +194,7 @@ def _grid(
     ready: bool = False,
 ) -> tuple[Grid, Profile]:
     profile = profile or load_profile(experiment.profile)
-    registry = registry or registry_with_channels()
+    registry = registry or registry_with_channels(experiment.folder / name for name in experiment.tools_from)
     return make_grid(experiment, corpus or read_corpus(experiment), registry, profile, ready=ready), profile
 
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hopline.agent.experiments.channels import CHANNELS
 from hopline.agent.experiments.corpus import Corpus, Source
@@ -24,6 +25,7 @@ from hopline.agent.running.runner import seeded
 from hopline.tools.artifact import TEXT
 from hopline.tools.backend import Backend
 from hopline.tools.errors import BadPlan, MissingBackend, Unavailable
+from hopline.tools.function import functions_of
 from hopline.tools.registry import Registry, installed
 
 FINISHED = ("ok", "failed", "partial")
@@ -108,11 +110,15 @@ class Link:
     batch: int
 
 
-def registry_with_channels() -> Registry:
-    """The installed tools and the channels of experiments."""
+def registry_with_channels(files: Iterable[Path] = ()) -> Registry:
+    """The installed tools, the channels of experiments, and the `@tool` functions of some Python files.
+
+    Raises:
+        BadInput: a file is not there, or marks none.
+    """
     registry = installed()
-    for channel in CHANNELS:
-        registry.add_function(channel)
+    for function in (*CHANNELS, *functions_of(files)):
+        registry.add_function(function)
     return registry
 
 

@@ -160,6 +160,7 @@ class Experiment(_Strict):
         repeats: of each trajectory; what does not depend on the seed runs once.
         seed: of the first repeat.
         profile: which backend serves each tool.
+        tools_from: Python files whose `@tool` functions the chains may use.
         measures: of the field, beside the headline: `wer`, `mer`, `cer`, `chrf`, `cosine` and what installed packages
             bring; all by default.
         extractor: who reads facts.
@@ -178,6 +179,7 @@ class Experiment(_Strict):
     repeats: _Count = 1
     seed: int = 0
     profile: str = "offline"
+    tools_from: tuple[str, ...] = ()
     measures: tuple[str, ...] | None = None
     extractor: str = "english"
     engine: EngineSpec = EngineSpec()

@@ -280,6 +280,31 @@ def test_an_interface_of_three_methods_is_all_that_an_engine_needs(journal: Jour
         assert csv(study) == csv(run(other, NULL, DROPS, count=6, repeats=2))
 
 
+def test_functions_of_a_file_are_links(journal: Journal, tmp_path: Path) -> None:
+    source = """
+from hopline.tools.function import tool
+
+@tool
+def whisper(text: str) -> str:
+    "Writes a text in small letters."
+    return text.lower()
+"""
+    (tmp_path / "mine.py").write_text(source)
+    experiment = experiment_from(
+        {
+            "name": "mine",
+            "sources": {"grammar": "speech", "count": 2},
+            "chains": [{"name": "small", "chain": "whisper"}],
+            "tools_from": ["mine.py"],
+        },
+        folder=tmp_path,
+    )
+    study = run_experiment(experiment, journal=journal)
+    assert [o.texts[1] for o in study.observations] == [
+        o.trajectory.source.artifact.text.lower() for o in study.observations
+    ]
+
+
 def test_a_backend_that_batches_gets_several_calls_at_once(journal: Journal) -> None:
     chain = {"name": "together", "chain": "fail:together(only=red) | text_to_speech:fake | speech_to_text:fake"}
     experiment = experiment_from(

@@ -53,12 +53,12 @@ def _profile_and_registry(name: str) -> Iterator[tuple[Profile, Registry]]:
 
 def tools(profile: ProfileName = "offline", tools_from: ToolsFrom = None, json_: Json = False) -> None:
     """List the tools that can be planned, and the backends that serve them."""
-    from hopline.agent.faces.cli.running import functions
     from hopline.agent.running.catalogue import catalogue
+    from hopline.tools.function import functions_of
 
     want_json(json_)
     with _profile_and_registry(profile) as (chosen, registry):
-        for function in functions(tools_from or []):
+        for function in functions_of(tools_from or []):
             registry.add_function(function)
         listed = catalogue(registry, chosen)
     if json_:

@@ -47,8 +47,9 @@ def add_to(app: typer.Typer) -> None:
 def agent_of(profile: str, tools_from: list[Path] | None = None, traces: str = "") -> Iterator[Agent]:
     """An agent of a profile, closed at the end."""
     from hopline.agent import Agent
+    from hopline.tools.function import functions_of
 
-    with Agent.from_profile(profile, tools=functions(tools_from or []), traces=traces or None) as agent:
+    with Agent.from_profile(profile, tools=functions_of(tools_from or []), traces=traces or None) as agent:
         yield agent
 
 
@@ -62,22 +63,6 @@ def agent_of_run(name: str, tools_from: list[Path] | None = None) -> Iterator[Ag
         profile = journal.run(journal.resolve(name)).profile
     with agent_of(profile if profile in profile_names() else "offline", tools_from) as agent:
         yield agent
-
-
-def functions(paths: Iterable[Path]) -> list[object]:
-    import runpy
-
-    from hopline.tools.function import tools_in
-
-    found: list[object] = []
-    for path in paths:
-        if not path.is_file():
-            raise BadInput(f"{path}: there is no such file of tools.")
-        functions = tools_in(runpy.run_path(str(path)))
-        if not functions:
-            raise BadInput(f"{path} marks no function with @tool.")
-        found.extend(functions)
-    return found
 
 
 def run(
