@@ -14,9 +14,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from hopline.agent.experiments.corpus import read_corpus
 from hopline.agent.experiments.engine import Ended, LocalEngine, Trajectory
 from hopline.agent.experiments.experiment import check_experiment, run_experiment, write_study
+from hopline.agent.experiments.grid import make_grid, run_grid
 from hopline.agent.experiments.spec import experiment_from
 from hopline.agent.experiments.study import Study, flow_rows, headline_rows, worst
 from hopline.agent.experiments.summary import markdown
@@ -278,6 +281,28 @@ def test_an_interface_of_three_methods_is_all_that_an_engine_needs(journal: Jour
     )
     with Journal(journal.folder / "other") as other:
         assert csv(study) == csv(run(other, NULL, DROPS, count=6, repeats=2))
+
+
+def test_thousands_of_hops_are_cheap_and_keep_the_memory(journal: Journal) -> None:
+    """The whole is benchmarks/experiments.py; processor time, so that a busy machine does not matter."""
+    chain = {"name": "long", "chain": "text_to_speech:fake:swap=0.2 | speech_to_text:fake", "generations": 5}
+    experiment = experiment_from(
+        {"name": "many", "sources": {"grammar": "speech", "count": 300}, "chains": [chain], "engine": {"lanes": 2}}
+    )
+    registry, profile = fake_registry(), Profile(name="fakes")
+    grid = make_grid(experiment, read_corpus(experiment), registry, profile)
+    resident: list[int] = []
+
+    def on_ended(ended: Ended, done: int, total: int) -> None:
+        if done % 100 == 0:
+            resident.append(psutil.Process().memory_info().rss)
+
+    engine = LocalEngine(registry=registry, profile=profile, journal=journal, lanes=2)
+    began = time.process_time()
+    run_grid(grid, engine, journal, on_ended)
+    assert (time.process_time() - began) * 1000 / grid.hops < 2
+    assert grid.hops == 3000
+    assert resident[-1] - resident[0] < 8 * 2**20
 
 
 def test_functions_of_a_file_are_links(journal: Journal, tmp_path: Path) -> None:
