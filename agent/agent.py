@@ -388,7 +388,7 @@ class Agent:
         record = self.journal.run(run.id)
         if isinstance(made, HoplineError):
             error = Failure(reason=made.reason, message=str(made))
-            self.journal.update_run(replace(record, status="failed", error=error, ended_at=now()))
+            self.journal.update_run(replace(record, status="failed", error=error, answer=str(made), ended_at=now()))
             return
         if isinstance(made, HopByHop):
             self._act(record, made, wishes)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hopline.agent.planning.check import check
-from hopline.agent.planning.clauses import URL, parse
+from hopline.agent.planning.clauses import URL
+from hopline.agent.planning.evidence import addresses, unfounded_setting
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Source, Step
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import InputRefused
@@ -19,17 +20,6 @@ from hopline.tools.registry import Registry
 from hopline.tools.spec import Port, Tool
 
 _HANDLE = re.compile(r"(?P<name>run\d+\.[\w-]+|step\d+|[a-z]+\d+)(?:\[(?P<item>\d+)\])?")
-_LANGUAGES = dict(
-    pair.split("=")
-    for pair in (
-        "ar=arabic bg=bulgarian bn=bengali ca=catalan cs=czech cy=welsh da=danish de=german el=greek en=english "
-        "es=spanish et=estonian fa=persian fi=finnish fr=french ga=irish he=hebrew hi=hindi hr=croatian hu=hungarian "
-        "id=indonesian is=icelandic it=italian ja=japanese ko=korean la=latin lt=lithuanian lv=latvian ms=malay "
-        "nl=dutch no=norwegian pl=polish pt=portuguese ro=romanian ru=russian sk=slovak sl=slovenian sr=serbian "
-        "sv=swedish sw=swahili ta=tamil th=thai tr=turkish uk=ukrainian ur=urdu vi=vietnamese zh=chinese"
-    ).split()
-)
-"""ISO 639-1 codes, which tools take where people write names."""
 
 
 class Gate:
@@ -47,7 +37,7 @@ class Gate:
         self.registry = registry
         self.offered = tuple(offered)
         self.given = dict(given)
-        self.addresses = {literal.text for literal in parse(request).literals if literal.type == URL}
+        self.addresses = addresses(request)
 
     def step(self, name: str, arguments: Mapping[str, Any], taken: Sequence[Step]) -> Step:
         """The step that a call stands for.
@@ -123,28 +113,9 @@ class Gate:
 
     def _setting(self, tool: Tool, name: str, value: object) -> object:
         """A parameter; its words have to be the person's, the tool's own choices, or the default."""
-        schema = tool.parameters[name]
-        allowed = [schema.get("default"), *schema.get("enum", ())]
-        for words in _strings(value):
-            if words not in allowed and not self._written(words):
-                raise InputRefused(f"its parameter {name!r} takes words of the request; {words!r} is not there.")
+        if words := unfounded_setting(tool, name, value, self.request):
+            raise InputRefused(f"its parameter {name!r} takes words of the request; {words!r} is not there.")
         return value
-
-    def _written(self, words: str) -> bool:
-        """The person wrote these words, or the name of the language that they are the code of."""
-        asked = self.request.casefold()
-        plain = words.strip().casefold()
-        names = [plain, _LANGUAGES.get(plain.partition("-")[0], plain)]
-        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked) for name in names if name)
 
     def _handles(self, taken: Sequence[Step]) -> str:
         return ", ".join([*self.given, *(step.id for step in taken)]) or "none"
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (text for pair in value.items() for part in pair for text in _strings(part))
-    elif isinstance(value, list | tuple):
-        yield from (text for part in value for text in _strings(part))

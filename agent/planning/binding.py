@@ -154,9 +154,19 @@ class Binder:
         if port.type == TEXT:
             text = own_words or self.parsed.request
             return replace(draft, score=draft.score - (0.0 if generates else 0.4)), (FromText(text=text),)
-        have = ", ".join(dict.fromkeys(v.type for v in draft.values)) or "nothing"
-        missing = f"{tool.name} needs {port.type}, and nothing here makes {port.type} from {have}"
+        missing = self._missing(draft, tool, port.type)
         return replace(draft, score=draft.score - MISSING_COST, missing=(*draft.missing, missing)), ()
+
+    def _missing(self, draft: Draft, tool: Tool, kind: str) -> str:
+        """The conversion that is missing, and the tools that would make the type of something else."""
+        have = ", ".join(dict.fromkeys(v.type for v in draft.values))
+        makers = [
+            f"{maker.name} makes it from {' and '.join(port.type for port in maker.inputs)}"
+            for maker in self.tools.values()
+            if maker.inputs and maker is not tool and any(port.type == kind for port in maker.outputs)
+        ]
+        told = f" ({', '.join(makers[:3])})" if makers else ""
+        return f"{tool.name} needs {kind}, and nothing here makes {kind}{f' from {have}' if have else ''}{told}"
 
     def _literal(self, draft: Draft, kind: str, clause_index: int) -> tuple[int, Source] | None:
         """A literal of this clause, or of one that holds nothing else, if it is text or an address."""

@@ -13,12 +13,14 @@ from typing import Any
 
 from hopline.agent.planning import followup, typed
 from hopline.agent.planning.check import check
+from hopline.agent.planning.evidence import unfounded
 from hopline.agent.planning.history import History
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Source, Step
-from hopline.agent.planning.typed import Reading
+from hopline.agent.planning.typed import ASKED, Reading
 from hopline.tools.chat import ChatModel, Message, ask_structured
 from hopline.tools.errors import BadReply, HopCancelled, HoplineError
 from hopline.tools.exchange import Exchange
+from hopline.tools.home import limits
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
@@ -93,6 +95,7 @@ def _asked(
         Message(role="system", text=_INSTRUCTION + "\n".join(map(_line, tools))),
         Message(role="user", text="\n".join(lines)),
     ]
+    asked_for = "\n".join([*(turn.request for turn in history), reading.request])
     # A greeting is one whatever was made before.
     small_talk = not attachments and Reading(reading.request, reading.registry, {}).small_talk
 
@@ -126,6 +129,10 @@ def _asked(
             made = Plan(planner="chat", steps=_steps(found.value, reading), why=why)
             problems = check(made, reading.registry, reading.attachments)
             wrongs = [f"{p.step}: {p.message}" if p.step else p.message for p in problems if p.severity == "error"]
+            if not wrongs:
+                wrongs = list(
+                    unfounded(made, asked_for, reading.registry, reading.matches, ASKED, limits().agent_same_calls)
+                )
             if not made.steps and not small_talk:
                 wrongs = ["There is no step, and the request asks for something."]
             if not wrongs:

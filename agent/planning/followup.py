@@ -67,7 +67,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str], histo
     Raises:
         NoPlan: nothing leads from what is meant to what is asked.
     """
-    if not any(turn.things for turn in history):
+    if not any(turn.things or turn.steps for turn in history):
         return make(request, attachments)
     return _FollowUp(request, registry, attachments, history).plan(make)
 
@@ -75,7 +75,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str], histo
 class _FollowUp:
     def __init__(self, request: str, registry: Registry, attachments: Mapping[str, str], history: History) -> None:
         self.request, self.registry, self.attachments = request, registry, attachments
-        self.history = [turn for turn in history if turn.things]
+        self.history = [turn for turn in history if turn.things or turn.steps]
         self.reading = Reading(request, registry, attachments)
         self.clauses = self.reading.parsed.clauses
         self.mentioned = Mentions(self.history, registry, attachments)
@@ -130,7 +130,7 @@ class _FollowUp:
             return None
         turn = self.history[-1]
         chose = next((step for step in reversed(turn.steps) if "language" in step.parameters), None)
-        if chose is not None and turn.made_by(chose.id):
+        if chose is not None:
             return self._again(turn, [chose, *_after(turn, chose)], changes={"language": language})
         sure = [mention for mention in self.mentions if mention.sure]
         if sure or not turn.outputs or turn.outputs[-1].type == TEXT:
@@ -175,7 +175,7 @@ class _FollowUp:
             return None
         turn, steps = found
         if not changes:
-            return self._again(turn, steps, seed=1 + max(t.seed for h in self.history for t in h.things))
+            return self._again(turn, steps, seed=1 + max((t.seed for h in self.history for t in h.things), default=0))
         name, factor = changes[0]
         step = steps[-1]
         if not _parameter(self.registry.tool(step.tool), name):

@@ -7,6 +7,7 @@ right (16 of 20 follow-ups), `fresh` after `blind` was right (15 of 17); what th
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -135,6 +136,32 @@ def test_one_of_many_is_mapped_and_done_again_alone(agent: Agent) -> None:
     assert agent.journal.read(read.hops[0].inputs["text"][0]).text == "two dogs"
     both = agent.run("Translate both descriptions into French.", conversation=talk)
     assert [agent.journal.read(ref).text for ref in both.hops[0].inputs["text"]] == ["a cat", "two dogs"]
+
+
+def test_what_failed_can_be_asked_for_otherwise(agent: Agent) -> None:
+    agent.profile = agent.runner.profile = Profile(name="broken", backends={"translation": "translation:gone"})
+    first = agent.run('Translate "The cat sleeps" into French.')
+    assert (first.status, first.record.answer) == ("failed", str(first.record.error and first.record.error.message))
+    assert "translation:gone" in first.answer
+    talk = first.record.conversation
+    cut = {"steps": [{"id": "step1", "tool": "translation", "inputs": {"text": [{"text": "a cat"}]}}]}
+    cut["steps"][0]["parameters"] = {"language": "French"}
+    agent.profile = agent.runner.profile = Profile(name="fakes")
+    stopped = threading.Event()
+    stopped.set()
+    second = agent.run("Translate a cat", plan=cut, conversation=talk, cancelled=stopped)
+    assert second.status == "cancelled"
+    assert steps(agent.run("now in German", conversation=talk)) == ["translation(“a cat”; language=German)"]
+
+
+def test_when_nothing_fits_the_answer_names_the_missing_conversion(agent: Agent) -> None:
+    run = agent.run("Transcribe the recording.", conversation=agent.run("Draw a cat.").record.conversation)
+    assert run.record.error is None or run.record.error.reason == "no_plan"
+    lonely = agent.run("How many dogs are in the picture?")
+    assert lonely.record.error is not None
+    assert lonely.record.error.reason == "no_plan"
+    assert "needs image, and nothing here makes image (text_to_image makes it from text, video_to" in lonely.answer
+    assert "Attach it, or add a tool that does" in lonely.answer
 
 
 def test_a_request_of_its_own_in_a_conversation_is_planned_as_ever(agent: Agent) -> None:

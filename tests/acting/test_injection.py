@@ -20,9 +20,10 @@ from hopline.tools.fakes import drawn
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "injection.py"
 FOREIGN = "description of a foreign tool"
 EVERY_DAY = {
-    "typed": ("file name", FOREIGN),
-    "assisted": (FOREIGN,),
-    "agent by schema": ("transcript", FOREIGN),
+    "typed": ("file name", FOREIGN, "earlier answer"),
+    "assisted": (FOREIGN, "earlier answer"),
+    "chat": (FOREIGN, "earlier answer"),
+    "agent by schema": ("transcript", FOREIGN, "earlier answer"),
     "agent by native calls": ("OCR text", "EXIF", FOREIGN),
 }
 

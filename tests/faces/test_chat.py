@@ -46,6 +46,13 @@ def chat(lines: str, *arguments: object, code: int = 0) -> subprocess.CompletedP
     return done
 
 
+def hopline(*arguments: str) -> str:
+    """What another command says on stdout."""
+    done = subprocess.run([*COMMAND[:-1], *arguments], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def objects(done: subprocess.CompletedProcess[str]) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -64,6 +71,13 @@ def test_a_conversation_from_a_pipe_goes_on_later(tools: Path) -> None:
     assert [one["format"] for one in later] == ["hopline.run/1"]
     assert later[0]["position"] == 4
     assert later[0]["hops"][0]["cached_from"] is not None
+    rows = json.loads(hopline("runs", "--json"))["runs"]
+    assert [row["position"] for row in rows] == [4, 3, 2, 1]
+    assert len({row["conversation"] for row in rows}) == 1
+    assert f"{rows[0]['conversation']} run4" in hopline("runs")
+    shown = hopline("show", "last")
+    assert "before: run1" in shown
+    assert "run2.step1 again" in shown
 
 
 @pytest.mark.models

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from hopline.agent.faces.cli.output import human, megabytes, say_json, table_console, visible, want_json
+from hopline.agent.faces.cli.output import human, megabytes, say_json, seconds, table_console, visible, want_json
 from hopline.agent.faces.cli.running import Json, agent_of_run
 from hopline.tools.errors import UserError
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from hopline.agent.hops.records import ModelCall
 
 Name = Annotated[str, typer.Argument(help="Run id, the beginning of one, or last.")]
 
@@ -31,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
 
 def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    conversation: Annotated[str, typer.Option("--conversation", "-c", help="Only those of this conversation.")] = "",
     json_: Json = False,
 ) -> None:
     """List runs, newest first."""
@@ -38,17 +42,29 @@ def runs(
 
     want_json(json_)
     with Journal() as journal:
-        found = journal.runs(limit=limit)
+        found = journal.runs(limit=limit, conversation=conversation)
+        alone = {r.conversation: len(journal.runs(limit=2, conversation=r.conversation)) == 1 for r in found}
     if json_:
-        rows = [{"run": r.id, "created_at": r.created_at, "status": r.status, "request": r.request} for r in found]
+        rows = [
+            {
+                "run": r.id,
+                "conversation": r.conversation,
+                "position": r.position,
+                "created_at": r.created_at,
+                "status": r.status,
+                "request": r.request,
+            }
+            for r in found
+        ]
         say_json({"format": "hopline.runs/1", "runs": rows})
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "when", "status", "request"):
+    for column in ("run", "when", "status", "in conversation", "request"):
         table.add_column(column)
     for r in found:
         when = datetime.fromisoformat(r.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(r.id, when, r.status, Text(visible(r.request)))
+        place = "" if alone[r.conversation] else f"{r.conversation} run{r.position}"
+        table.add_row(r.id, when, r.status, place, Text(visible(r.request)))
     table_console().print(table)
 
 
@@ -76,15 +92,37 @@ def show(
             console = table_console()
             console.print(Text(f"run {record.id}: {record.status}", style="bold"))
             console.print(Text(f"“{visible(record.request)}”"))
+            earlier = [r for r in agent.journal.runs(conversation=record.conversation) if r.position < record.position]
+            for r in reversed(earlier):
+                console.print(Text(f"before: run{r.position}, {r.id}: “{visible(r.request)}”", style="dim"))
             for attachment in record.attachments:
                 console.print(Text(f"{attachment.handle}: {visible(attachment.name)}", style="dim"))
             progress = Progress(console, agent.journal)
+            if run.plan is not None:
+                progress(Event(kind="planned", run=record, plan=run.plan))
+            for call in run.model_calls:
+                if call.hop is None:
+                    console.print(Text(said(call), style="dim"))
             for hop in run.hops:
                 progress(Event(kind="hop_ended", run=record, hop=hop))
+                for call in run.model_calls:
+                    if call.hop == hop.id:
+                        console.print(Text(f"    {said(call)}", style="dim"))
             for output in run.outputs:
                 console.print(Text(f"output: {output.path}", style="dim"))
+            if record.answer and not record.error:
+                console.print(Text(f"answer: {visible(record.answer)}"))
             if record.error is not None:
                 console.print(Text(f"{record.error.reason}: {visible(record.error.message)}", style="red"))
+
+
+def said(call: ModelCall) -> str:
+    """One exchange with a language model, in a line."""
+    tokens = f"{call.input_tokens or '?'} → {call.output_tokens or '?'} tokens"
+    repair = f", repair {call.repair}" if call.repair else ""
+    ended = f"failed: {visible(call.error.message)}" if call.error else call.finish_reason
+    model = call.identity.get("model", "a model")
+    return f"asked {model} ({call.purpose}{repair}): {tokens}, {seconds(call.duration_ms)}, {ended}"
 
 
 def loss(

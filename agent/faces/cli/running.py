@@ -342,7 +342,7 @@ def show_end(
     record = done.record
     for output in done.outputs:
         typer.echo(visible(output.text) if output.modality == "text" else str(output.path))
-    if not record.outputs and record.answer:
+    if not record.outputs and record.answer and not (record.error and record.error.message in record.answer):
         typer.echo(visible(record.answer))
     if loss and done.status in ("ok", "partial"):
         from hopline.agent.faces.cli.loss_table import show_loss
