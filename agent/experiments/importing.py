@@ -304,7 +304,7 @@ def _study(ways: Sequence[Way], name: str, notes: Sequence[str], command: str) -
             )
             shelf.put(observation, tools, texts, way.files.get(source_id, {}))
             if isinstance(sent, Path):
-                shelf.files[artifact.id] = sent
+                shelf.keep(artifact, sent)
             trajectories.append(trajectory)
             observations.append(observation)
     grid = Grid(
@@ -345,36 +345,37 @@ def _nodes(way: Way, chain: Chain) -> Iterable[Node]:
 
 
 class _Folder:
-    """Media of imported trajectories: texts in memory, pictures in their files, by id."""
+    """Media of imported trajectories: texts in memory, pictures in their files, opened when they are asked for."""
 
     def __init__(self) -> None:
-        self._stages: dict[int, list[Stage]] = {}
-        self._texts: dict[str, str] = {}
-        self.files: dict[str, Path] = {}
+        self._made: dict[int, list[tuple[int, str, str | Path]]] = {}
+        self._known: dict[str, Artifact | Path] = {}
+
+    def keep(self, artifact: Artifact, file: Path) -> None:
+        """A source that is a picture."""
+        self._known[artifact.id] = file
 
     def put(
         self, observation: Observation, tools: Sequence[str], texts: Mapping[int, str], files: Mapping[int, Path]
     ) -> None:
         """What a trajectory made, by hop."""
+        made: dict[int, str | Path] = {**files, **texts}
+        self._made[id(observation)] = [(step, tools[step - 1], made[step]) for step in sorted(made)]
+
+    def stages(self, observation: Observation) -> Sequence[Stage]:
+        """The hops of a trajectory at which something is."""
         stages = []
-        for step in sorted({*texts, *files}):
-            artifact = Artifact.from_text(texts[step]) if step in texts else open_file(files[step])
+        for step, tool, made in self._made.get(id(observation), ()):
+            artifact = Artifact.from_text(made) if isinstance(made, str) else open_file(made)
+            self._known[artifact.id] = artifact if isinstance(made, str) else made
             ref = ArtifactRef(
                 id=artifact.id,
                 modality=artifact.modality,
                 media_type=artifact.media_type,
                 size_bytes=len(artifact.data),
             )
-            if step in texts:
-                self._texts[artifact.id] = texts[step]
-            else:
-                self.files[artifact.id] = files[step]
-            stages.append(Stage(step=step, tool=tools[step - 1], outputs=(ref,)))
-        self._stages[id(observation)] = stages
-
-    def stages(self, observation: Observation) -> Sequence[Stage]:
-        """The hops of a trajectory at which something is."""
-        return self._stages.get(id(observation), ())
+            stages.append(Stage(step=step, tool=tool, outputs=(ref,)))
+        return stages
 
     def read(self, ref: ArtifactRef) -> Artifact:
         """From memory or its file.
@@ -382,8 +383,7 @@ class _Folder:
         Raises:
             NotFound: it is not of this study.
         """
-        if ref.id in self._texts:
-            return Artifact.from_text(self._texts[ref.id])
-        if ref.id in self.files:
-            return open_file(self.files[ref.id])
-        raise NotFound(f"artifact {ref.id[:12]} is not of this study.")
+        found = self._known.get(ref.id)
+        if found is None:
+            raise NotFound(f"artifact {ref.id[:12]} is not of this study.")
+        return found if isinstance(found, Artifact) else open_file(found)

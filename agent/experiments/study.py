@@ -57,11 +57,14 @@ class Study:
     notes: Sequence[str] = field(default=())
 
     def _repr_html_(self) -> str:
+        from importlib.util import find_spec
+
         from hopline.agent.experiments.plots import charts
         from hopline.agent.experiments.report import html
         from hopline.agent.views.frame import page_frame
 
-        return page_frame(html(self, charts(self)), title=f"experiment {self.grid.experiment.name}", height_px=900)
+        drawn = charts(self) if find_spec("matplotlib") else []
+        return page_frame(html(self, drawn), title=f"experiment {self.grid.experiment.name}", height_px=900)
 
 
 def shown(found: Estimate | Unscored | None, digits: int = 2) -> str:
