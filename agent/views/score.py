@@ -13,12 +13,13 @@ _COUNTS = (
     ("missing", "not read"),
     ("void", "void"),
     ("invented", "new"),
+    ("not_seen_since", "last seen just before"),
     ("unscored", "not scored"),
 )
 """A single run cannot tell lost from not read, so the count `missing` is worded "not read"."""
 
 
-_METRICS = {"wer": "WER", "mer": "MER", "cer": "CER", "chrf": "chrF"}
+_METRICS = {"wer": "WER", "mer": "MER", "cer": "CER", "chrf": "chrF", "slot_bits": "bits of the probe"}
 
 
 def kept_line(loss: Mapping[str, Any]) -> Html | None:

@@ -35,6 +35,7 @@ def test_every_fact_of_the_first_caption_is_followed(
         assert fact.last_seen == ("step5" if fact.fact.text in kept else "step1")
     assert sum(hop.not_seen_since or 0 for hop in loss.hops) == len(lost)
 
+    assert re.search(rf"<strong>{len(lost)}</strong> last seen just before", page)
     tracks = [html.unescape(label) for label in re.findall(r'class="hl-track"[^>]*aria-label="([^"]*)"', page)]
     shown = dict(re.findall(r'class="hl-fact-name"[^>]*>([^<]+)</span><span class="hl-last[^"]*">([^<]+)', page))
     for fact in loss.facts:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hopline.agent.faces.cli.loss_table import show_loss
 from hopline.agent.hops.records import ArtifactRef, AttachmentRecord, Failure, Hop, Probe, RunRecord
 from hopline.agent.loss.grammar import SPEECH
 from hopline.agent.loss.run import HopLoss, RunLoss, measure, probes_wanted
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import MechanicalLoss
 from hopline.tools.errors import NotFound
+from rich.console import Console
 
 GOLDEN = Path(__file__).parent / "golden" / "loss-1.json"
 MEMO = "There are two red cars next to a green tree."
@@ -150,6 +153,28 @@ def test_each_fact_that_went_is_counted_once_at_the_hop_after_its_last_sighting(
     chain.hop("a:x", {"text": spoken}, first)
     chain.hop("b:x", {"text": first}, chain.put("text", "Two red cars and a dog."))
     assert [hop.not_seen_since for hop in chain.loss().hops] == [0, 0], "seen again: the first reader had missed it"
+
+
+def test_the_terminals_table_has_blame_cuts_and_bits_beside_the_counts() -> None:
+    (message,) = SPEECH.messages(1)
+    chain = Chain()
+    sent = chain.attach("text1", "text", message.text)
+    cut = MechanicalLoss(kind="not_spoken", message="a word was not spoken")
+    heard = chain.put("text", message.text.replace("ladders", "letters"))
+    chain.hop("a:x", {"text": sent}, heard, mechanical_losses=(cut,))
+    shown = io.StringIO()
+    show_loss(chain.loss().to_json(), Console(file=shown, width=200))
+    head, row, *rest = (line.split() for line in shown.getvalue().splitlines()[1:])
+    assert " ".join(head) == "hop against kept altered missing void invented not seen since cut scores"
+    assert row[:8] == ["step1", "a", "text1", *(str(count) for count in counts(chain))]
+    assert "not spoken" in " ".join(row)
+    assert "slot_bits" in " ".join(row)
+    assert any("probe message" in " ".join(line) for line in rest)
+
+
+def counts(chain: Chain) -> list[int | None]:
+    (hop,) = chain.loss().hops
+    return [hop.kept, hop.altered, hop.missing, hop.void, hop.invented]
 
 
 def test_bits_of_a_probe_message_and_of_no_other_text() -> None:
