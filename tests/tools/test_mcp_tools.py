@@ -445,9 +445,13 @@ def hopline(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
-def test_without_a_terminal_yes_approves(profile: str, notes: Path) -> None:
-    done = hopline("run", "buy milk", "--chain", "fake_note", "--profile", profile, "--yes")
-    assert done.returncode == 0
+def test_without_a_terminal_nothing_is_called_until_yes_approves(profile: str, notes: Path) -> None:
+    refused = hopline("run", "buy milk", "--chain", "fake_note", "--profile", profile)
+    assert refused.returncode == 1
+    assert "nobody approved the call" in refused.stderr
+    assert not notes.exists()
+    resumed = hopline("resume", "--profile", profile, "--yes")
+    assert resumed.returncode == 0, resumed.stderr
     assert notes.read_text() == "buy milk\n"
 
 

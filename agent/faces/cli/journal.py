@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from hopline.agent.faces.cli.output import human, megabytes, say_json, seconds, table_console, visible, want_json
-from hopline.agent.faces.cli.running import Json, agent_of_run
+from hopline.agent.faces.cli.running import Json, ProfileOfRun, agent_of_run
 from hopline.tools.errors import UserError
 from rich.table import Table
 from rich.text import Text
@@ -78,7 +78,7 @@ def show(
     from hopline.agent.running.events import Event
 
     want_json(json_)
-    with agent_of_run(name) as agent:
+    with agent_of_run(name, calls=False) as agent:
         run = agent.open(name)
         if html is not None:
             path = run.page(html)
@@ -132,6 +132,7 @@ def loss(
         str,
         typer.Option("--extractor", help="Who finds the facts: english (rules), chat (the profile's model), or yours."),
     ] = "english",
+    profile: ProfileOfRun = "",
     json_: Json = False,
 ) -> None:
     """Measure what each hop of a run lost."""
@@ -139,7 +140,7 @@ def loss(
     from hopline.agent.faces.cli.progress import Progress
 
     want_json(json_)
-    with agent_of_run(name) as agent:
+    with agent_of_run(name, profile=profile) as agent:
         run = agent.open(name)
         with Progress(human(), agent.journal) as progress:
             measured = run.loss(probe=not no_probes, on_event=progress, extractor=extractor).to_json()

@@ -16,10 +16,14 @@ from hopline.tools.errors import BadInput, BadPlan, HoplineError, Unavailable, U
 if TYPE_CHECKING:
     from hopline.agent import Agent, Attachment, Run
     from hopline.agent.planning.plan import Plan
+    from hopline.agent.running.profile import Profile
     from hopline.tools.registry import Registry
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Name or TOML file of a profile.")]
+ProfileOfRun = Annotated[
+    str, typer.Option("--profile", "-p", help="Name or TOML file of a profile; the run's own by default.")
+]
 PlannerName = Annotated[
     str,
     typer.Option("--planner", help="typed, assisted, chat, or agent (hop by hop)."),
@@ -44,7 +48,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def agent_of(profile: str, tools_from: list[Path] | None = None, traces: str = "") -> Iterator[Agent]:
+def agent_of(profile: str | Profile, tools_from: list[Path] | None = None, traces: str = "") -> Iterator[Agent]:
     """An agent of a profile, closed at the end."""
     from hopline.agent import Agent
     from hopline.tools.function import functions_of
@@ -54,14 +58,26 @@ def agent_of(profile: str, tools_from: list[Path] | None = None, traces: str = "
 
 
 @contextmanager
-def agent_of_run(name: str, tools_from: list[Path] | None = None) -> Iterator[Agent]:
-    """An agent of the profile that a stored run had; `offline` where that profile is gone."""
-    from hopline.agent.hops.journal import Journal
-    from hopline.agent.running.profile import profile_names
+def agent_of_run(
+    name: str, tools_from: list[Path] | None = None, *, profile: str = "", calls: bool = True
+) -> Iterator[Agent]:
+    """An agent of the profile that a stored run had; `offline` where that profile is gone.
 
-    with Journal() as journal:
-        profile = journal.run(journal.resolve(name)).profile
-    with agent_of(profile if profile in profile_names() else "offline", tools_from) as agent:
+    Args:
+        name: of the run.
+        tools_from: see `functions`.
+        profile: another one.
+        calls: it is to call tools; without that, the profile's MCP servers are not started.
+    """
+    from hopline.agent.hops.journal import Journal
+    from hopline.agent.running.profile import load_profile, profile_names
+
+    if not profile:
+        with Journal() as journal:
+            own = journal.run(journal.resolve(name)).profile
+        profile = own if own in profile_names() else "offline"
+    chosen = load_profile(profile)
+    with agent_of(chosen if calls else chosen.model_copy(update={"mcp": {}}), tools_from) as agent:
         yield agent
 
 
@@ -121,6 +137,7 @@ def resume(
         bool, typer.Option("--repeat-side-effects", help="Call again a tool with side effects that was in flight.")
     ] = False,
     yes: Yes = False,
+    profile: ProfileOfRun = "",
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -128,7 +145,7 @@ def resume(
     from hopline.agent.faces.cli.progress import Progress
 
     want_json(json_)
-    with agent_of_run(name, tools_from) as agent:
+    with agent_of_run(name, tools_from, profile=profile) as agent:
         with Progress(human(), agent.journal) as progress:
             done = agent.resume(
                 name,
@@ -144,6 +161,7 @@ def replay(
     swap: Annotated[list[str], typer.Option("--swap", help="step2=tool:backend; may be given several times.")],
     loss: Annotated[bool, typer.Option("--loss", help="Measure both runs and show the difference.")] = False,
     yes: Yes = False,
+    profile: ProfileOfRun = "",
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
@@ -154,7 +172,7 @@ def replay(
     swaps = dict(_pair(text, "--swap step2=tool:backend") for text in swap)
     from hopline.agent.loss.difference import difference
 
-    with agent_of_run(name, tools_from) as agent:
+    with agent_of_run(name, tools_from, profile=profile) as agent:
         before = agent.open(name)
         with Progress(human(), agent.journal) as progress:
             done = agent.replay(name, swaps, on_event=progress, approve=yes or progress.approve)
