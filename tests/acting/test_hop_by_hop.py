@@ -279,9 +279,10 @@ def test_a_hop_that_failed_is_got_around(acting: Agent, ollama: OllamaServer) ->
         (words("Hel", done_reason=None), ("failed", "cut_reply")),
         (words(""), ("failed", "bad_reply")),
         (words("not json"), ("failed", "bad_reply")),
+        ([{"status": 500, "error": "error parsing tool call: raw='{', err=unexpected end"}], ("failed", "bad_reply")),
         ([{"status": 500, "error": "out of memory"}], ("failed", "backend_failed")),
     ],
-    ids=["cut", "empty", "another form", "an error"],
+    ids=["cut", "empty", "another form", "a call that does not read", "an error"],
 )
 def test_a_model_that_gives_no_turn_is_an_error(
     acting: Agent, ollama: OllamaServer, lines: Sequence[Line], kept: tuple[str, str]

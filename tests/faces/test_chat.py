@@ -8,10 +8,12 @@ import pty
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hopline.tools.fakes.ollama import Line, Model, OllamaServer, words
 
 COMMAND = [sys.executable, "-P", "-c", "from hopline.agent.faces.cli import main; main()", "chat"]
 TOOLS = """
@@ -139,3 +141,50 @@ def _until(descriptor: int, words: str) -> str:
         if select.select([descriptor], [], [], 1)[0]:
             seen += os.read(descriptor, 4096).decode(errors="replace")
     return seen
+
+
+@pytest.mark.parametrize(("turns", "code", "reason"), [(["shout", "finish"], 0, None), (["shout"], 1, "loop")])
+def test_hop_by_hop_from_the_command_line(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: list[str], code: int, reason: str | None
+) -> None:
+    profile = tmp_path / "mine.toml"
+    profile.write_text('name = "mine"\nchat = "ollama:small"\n')
+    left = list(turns)
+
+    def script(request: Mapping[str, Any]) -> Sequence[Line]:
+        name = left.pop(0) if len(left) > 1 else left[0]
+        arguments = {"answer": "Done."} if name == "finish" else {"text": "hello"}
+        return words(json.dumps({"tool": name, "arguments": arguments}))
+
+    with OllamaServer(script=script, models={"small:latest": Model(capabilities=("completion",))}) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.host)
+        command = ["run", "Shout: hello", "--planner", "agent", "--profile", str(profile), "--tools-from", str(tools)]
+        done = subprocess.run(
+            [*COMMAND[:-1], *command, "--json"], capture_output=True, text=True, check=False, timeout=120
+        )
+    assert done.returncode == code, done.stderr
+    run = json.loads(done.stdout)
+    assert (run["error"] or {}).get("reason") == reason
+    assert run["status"] == ("partial" if reason else "ok")
+    assert run["plan"]["planner"] == "agent"
+    # What was made before it was stopped is there.
+    assert run["outputs"][0]["text"] == "HELLO"
+    assert len(run["model_calls"]) == (4 if reason else 2)
+    if reason:
+        assert "HOPLINE_AGENT_SAME_CALLS" in run["answer"]
+
+
+@pytest.mark.models
+def test_a_conversation_with_the_real_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPLINE_PLANNER", "typed")
+    lines = "Draw two red cars next to a green tree.\nDescribe it.\nRead that to me.\nWrite out what you read.\n"
+    drawn, described, read, heard = objects(chat(lines, "--json"))
+    assert [hop["tool"] for hop in drawn["hops"]] == ["text_to_image"]
+    assert described["plan"]["steps"][0]["inputs"] == {"image": [{"attachment": "run1.step1"}]}
+    caption = described["outputs"][0]["text"]
+    assert "two red cars" in caption
+    assert read["plan"]["steps"][0]["inputs"] == {"text": [{"attachment": "run2.step1"}]}
+    assert read["outputs"][0]["modality"] == "audio"
+    assert heard["plan"]["steps"][0]["inputs"] == {"audio": [{"attachment": "run3.step1"}]}
+    assert "cars" in heard["outputs"][0]["text"]
+    assert len({one["conversation"] for one in (drawn, described, read, heard)}) == 1
