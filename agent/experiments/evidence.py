@@ -84,7 +84,8 @@ class Evidence:
         if encode is not None:
             texts = {text for o in observations for text in o.texts.values()}
             texts |= {source.reference for source in grid.corpus.sources if source.reference}
-            ordered = sorted(texts)
+            # Texts of one length side by side: a batch is as wide as its longest.
+            ordered = sorted(texts, key=lambda text: (len(text), text))
             self._vectors = dict(zip(ordered, encode(ordered), strict=True)) if ordered else {}
 
     @property
