@@ -92,8 +92,11 @@ def _given_box(source: Mapping[str, Any], given: Mapping[str, AttachmentRecord])
     if "attachment" in source:
         handle = str(source["attachment"])
         record = given.get(handle)
-        modality = record.artifact.modality if record else handle.rstrip("0123456789")
-        name = shortened(record.name, _TEXT_CHARACTERS) if record else "attachment"
+        # `run1.audio1` is of an earlier run of the conversation.
+        kind = handle.rpartition(".")[2].rstrip("0123456789")
+        modality = record.artifact.modality if record else "" if kind == "step" else kind
+        known = shortened(record.name, _TEXT_CHARACTERS) if record else ""
+        name = known or ("from an earlier request" if "." in handle else "attachment")
         return Box(key=f"attachment {handle}", title=handle, note=name, modality=modality, status="ok")
     words = str(source.get("text", ""))
     quoted = f"“{shortened(words, _TEXT_CHARACTERS)}”"
@@ -110,7 +113,7 @@ def _step_box(step: Mapping[str, Any], hops: Sequence[Hop]) -> Box:
         note.append(f"{len(hops)} hops")
     if status == "ok":
         cached = all(hop.cached_from is not None for hop in hops)
-        note.append("from the cache" if cached else seconds(sum(hop.duration_ms or 0 for hop in hops)))
+        note.append("cached" if cached else seconds(sum(hop.duration_ms or 0 for hop in hops)))
     elif status:
         note.append(STATUS_WORDS[status])
     return Box(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,50 +14,13 @@ from hopline.agent.views.page import run_page
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from tests.conftest import Media
     from tests.views.conftest import Sample
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("HOPLINE_CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SIZES = {390: 844, 1280: 900}
 LOOKS = [(width, scheme) for width in SIZES for scheme in ("light", "dark")]
-
-NOT_BLANK = """async image => {
-    await image.decode();
-    const canvas = document.createElement('canvas');
-    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-    const context = canvas.getContext('2d');
-    context.drawImage(image, 0, 0);
-    const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-    const colours = new Set();
-    for (let i = 0; i < data.length; i += 4) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
-    return [image.naturalWidth, image.naturalHeight, colours.size];
-}"""
-
-DURATION = """audio => new Promise((done, failed) => {
-    const tell = () => done(audio.duration);
-    if (audio.readyState > 0) tell();
-    else { audio.onloadedmetadata = tell; audio.onerror = () => failed(audio.error.message); audio.load(); }
-})"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
 
 
 class Visit:
@@ -107,14 +69,14 @@ def test_quiet_and_within_the_width(browser: Browser, written: Path, width: int,
     page.close()
 
 
-def test_sound_and_pictures_are_real(browser: Browser, written: Path) -> None:
+def test_sound_and_pictures_are_real(browser: Browser, written: Path, media: Media) -> None:
     page = Visit(browser, written, 1280, "light").page
-    durations = [round(audio.evaluate(DURATION), 2) for audio in page.query_selector_all("audio")]
+    durations = [round(media.duration(audio), 2) for audio in page.query_selector_all("audio")]
     assert durations == [1.5, 2.5, 2.5, 1.5]
     pictures = page.query_selector_all("img")
     assert len(pictures) == 4
     for picture in pictures:
-        width, height, colours = picture.evaluate(NOT_BLANK)
+        width, height, colours = media.colours(picture)
         assert (width, height) == (128, 128)
         assert colours == 6
         assert picture.get_attribute("alt")
@@ -199,7 +161,7 @@ def test_a_script_in_the_records_does_not_run_and_the_policy_would_stop_it(
     visit.page.close()
 
 
-def test_media_beside_the_page_are_shown(browser: Browser, sample: Sample, tmp_path: Path) -> None:
+def test_media_beside_the_page_are_shown(browser: Browser, sample: Sample, tmp_path: Path, media: Media) -> None:
     padding = sample.shelf.put(os.urandom(18_700_000), "image", "image/png")
     attachment = replace(sample.run.attachments[0], artifact=padding)
     run = replace(sample.run, attachments=(attachment,), outputs=())
@@ -210,12 +172,14 @@ def test_media_beside_the_page_are_shown(browser: Browser, sample: Sample, tmp_p
     visit = Visit(browser, path, 1280, "light")
     players = visit.page.query_selector_all("audio")
     assert any(not (player.get_attribute("src") or "").startswith("data:") for player in players)
-    assert [round(player.evaluate(DURATION), 2) for player in players] == [2.5, 1.5]
+    assert [round(media.duration(player), 2) for player in players] == [2.5, 1.5]
     assert visit.complaints == []
     visit.page.close()
 
 
-def test_a_framed_page_plays_and_leaves_its_surroundings_alone(browser: Browser, written: Path, tmp_path: Path) -> None:
+def test_a_framed_page_plays_and_leaves_its_surroundings_alone(
+    browser: Browser, written: Path, tmp_path: Path, media: Media
+) -> None:
     path = tmp_path / "notebook.html"
     frame = page_frame(written.read_text("utf-8"))
     path.write_text(f"<!doctype html><title>n</title><body><h1>Outside</h1>{frame}</body>", "utf-8")
@@ -225,7 +189,7 @@ def test_a_framed_page_plays_and_leaves_its_surroundings_alone(browser: Browser,
     content = inner.content_frame()
     assert content is not None
     content.wait_for_selector("audio")
-    assert content.eval_on_selector("audio", DURATION) == pytest.approx(1.5, abs=0.01)
+    assert media.duration(content.query_selector("audio")) == pytest.approx(1.5, abs=0.01)
     assert visit.page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") == "32px"
     assert visit.complaints == []
     visit.page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import webbrowser
 from pathlib import Path
@@ -34,14 +35,21 @@ def serve(
     tools_from: ToolsFrom = None,
     json_: Json = False,
 ) -> None:
-    """Open the page in the browser: ask, watch each hop arrive, see what was lost."""
-    from hopline.agent.faces.serve.server import open_port, serving
+    """Open the page in the browser: ask, watch each hop arrive, see what was lost.
+
+    Where other machines reach it (--host), everybody is asked for a password: HOPLINE_PASSWORD, or one made up
+    and printed here. It travels as the browser sends it; put TLS in front of it.
+    """
+    from hopline.agent.faces.serve.server import only_this_machine, open_port, serving
 
     want_json(json_)
+    password = os.environ.get("HOPLINE_PASSWORD", "")
+    made_up = not password and not only_this_machine(host)
+    password = secrets.token_urlsafe(16) if made_up else password
     with (
         open_port(host, port) as listening,
         agent_of(profile, tools_from) as agent,
-        serving(agent, listening, reports=reports) as server,
+        serving(agent, listening, reports=reports, password=password) as server,
     ):
         shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}"
@@ -49,6 +57,8 @@ def serve(
             say_json({"format": "hopline.serve/1", "address": address, "profile": agent.profile.name})
             sys.stdout.flush()
         human().print(f"hopline is at {address}   (Ctrl-C ends it)", markup=False)
+        if made_up:
+            human().print(f"It asks for a password: {password}   (any user name)", markup=False)
         if browser and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
             Timer(0.5, webbrowser.open, [address]).start()
         try:

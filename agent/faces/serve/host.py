@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,23 @@ from hopline.agent.attachment import open_all
 from hopline.agent.faces.serve.line import Job, Line
 from hopline.agent.hops.records import ArtifactRef, RunRecord
 from hopline.agent.running.events import Event
+from hopline.agent.running.readiness import callable_backends
+from hopline.agent.views.words import name_of_tool
 from hopline.tools.errors import BadInput, HoplineError, NotFound, UserError
 
 VISITOR, REPLAY_OF = "visitor", "replay_of"
 """Labels of runs: whose it is, and the run that it repeats."""
 
 _KEPT_LOSSES = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swap:
+    """A replay that could be made: this step by that backend."""
+
+    step: str
+    tool: str
+    backend: str
 
 
 def visitor_of(token: str) -> str:
@@ -58,8 +70,12 @@ class Host:
 
     def owns_upload(self, visitor: str, path: str) -> bool:
         """This very visitor uploaded the file of that path."""
+        try:
+            whole = str(Path(path).resolve())
+        except (OSError, ValueError):  # no path at all
+            return False
         with self._lock:
-            return str(Path(path).resolve()) in self._uploads.get(visitor, ())
+            return whole in self._uploads.get(visitor, ())
 
     def _take(self, visitor: str, paths: Sequence[str]) -> list[Attachment]:
         """Uploads as attachments, through the gate; the files are removed, whether they passed or not."""
@@ -72,7 +88,7 @@ class Host:
             for path in paths:
                 Path(path).unlink(missing_ok=True)
             with self._lock:
-                self._uploads[visitor] -= {str(Path(path).resolve()) for path in paths}
+                self._uploads.get(visitor, set()).difference_update(str(Path(path).resolve()) for path in paths)
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -93,7 +109,6 @@ class Host:
         conversation = self._conversation(visitor)
 
         def work(job: Job) -> None:
-            job.tell(stage="planning", words="Planning")
             self._end(
                 job,
                 self.agent.run(
@@ -119,7 +134,6 @@ class Host:
 
         def work(job: Job) -> None:
             labels = {VISITOR: visitor, REPLAY_OF: before.id}
-            job.tell(stage="planning", words="Planning")
             self._end(
                 job,
                 self.agent.replay(
@@ -140,7 +154,7 @@ class Host:
         job.tell(run=run.id)
         if run.status in ("ok", "partial") and run.hops and not job.cancelled.is_set():
             job.tell(stage="measuring", words="Measuring what each hop lost")
-            run.loss(on_event=_teller(job))
+            self._keep_loss(run.id, run.loss(on_event=_teller(job)).to_json())
 
     def stop(self, visitor: str, target: str) -> None:
         """Stop a job of this visitor, by its id or its run's; harmless when it has ended."""
@@ -170,6 +184,16 @@ class Host:
         """Later requests do not see what was made so far."""
         with self._lock:
             self._conversations[visitor] = secrets.token_hex(4)
+
+    def go_on_from(self, visitor: str, run_id: str) -> None:
+        """Later requests belong to the conversation of this run.
+
+        Raises:
+            NotFound: the run is not this visitor's.
+        """
+        conversation = self.run(visitor, run_id).record.conversation
+        with self._lock:
+            self._conversations[visitor] = conversation
 
     def runs(self, visitor: str) -> list[RunRecord]:
         """This visitor's runs, newest first."""
@@ -210,13 +234,34 @@ class Host:
         """A `hopline.loss/1` of an ended run from the readings that are there; kept, since it takes time."""
         with self._lock:
             known = self._losses.get(run.id)
-        if known is None:
-            known = run.loss(probe=False).to_json()
-            with self._lock:
-                self._losses[run.id] = known
-                for old in list(self._losses)[:-_KEPT_LOSSES]:
-                    del self._losses[old]
-        return known
+        return known if known is not None else self._keep_loss(run.id, run.loss(probe=False).to_json())
+
+    def _keep_loss(self, run_id: str, loss: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._lock:
+            self._losses[run_id] = loss
+            for old in list(self._losses)[:-_KEPT_LOSSES]:
+                del self._losses[old]
+        return loss
+
+    # -- replays -----------------------------------------------------------------------------
+
+    def replayed(self, visitor: str, run: Run) -> Run | None:
+        """The run that this one repeats; None where it is none, or the other is gone."""
+        before = run.record.options.get("labels", {}).get(REPLAY_OF)
+        try:
+            return self.run(visitor, before) if before else None
+        except NotFound:
+            return None
+
+    def swaps(self, run: Run) -> list[Swap]:
+        """Every way to replay this run with one step done by another backend that works here."""
+        registry, profile = self.agent.registry, self.agent.profile
+        return [
+            Swap(step=hop.step, tool=hop.tool, backend=backend)
+            for hop in {hop.step: hop for hop in run.hops if hop.parent is None}.values()
+            for backend in callable_backends(registry, profile, hop.tool)
+            if backend != hop.backend
+        ]
 
 
 def _teller(job: Job) -> Any:
@@ -227,9 +272,10 @@ def _teller(job: Job) -> Any:
         if event.kind == "planned":
             job.tell(stage="running", words="", run=event.run.id)
         elif event.kind == "hop_started" and hop is not None:
-            job.tell(words=f"{hop.step}: {hop.tool.replace('_', ' ')}")
+            job.tell(words=name_of_tool(hop.tool))
         elif event.kind == "hop_progress" and hop is not None:
-            job.tell(words=f"{hop.step}: {hop.tool.replace('_', ' ')}, {event.words}", fraction=event.fraction)
+            said = f"{name_of_tool(hop.tool)}: {event.words}" if event.words else name_of_tool(hop.tool)
+            job.tell(words=said, fraction=event.fraction)
         elif event.kind == "hop_ended":
             job.tell(words="")
         elif event.kind == "probe":

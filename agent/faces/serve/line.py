@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,6 +51,13 @@ class Job:
     error: str = ""
     version: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
+    _began_s: float = 0.0
+    _ended_s: float = 0.0
+
+    @property
+    def took_s(self) -> float:
+        """Seconds since it left the line, or that it took; 0 while it waits."""
+        return (self._ended_s or time.monotonic()) - self._began_s if self._began_s else 0.0
 
     @property
     def ended(self) -> bool:
@@ -66,6 +74,10 @@ class Job:
         error: str = "",
     ) -> None:
         """Change what pages see."""
+        if stage and self.stage == "waiting":
+            self._began_s = time.monotonic()
+        if stage == "ended":
+            self._ended_s = time.monotonic()
         self.stage = stage or self.stage
         self.words = self.words if words is None else words
         self.fraction = fraction
@@ -133,6 +145,7 @@ class Line:
 
     def _serve(self) -> None:
         while (job := self._next()) is not None:
+            job.tell(stage="planning", words="Planning")
             try:
                 job.work(job)
             except HoplineError as error:
