@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from hopline.agent.running.profile import Profile
-from hopline.tools.backend import Backend, Missing
+from hopline.tools.backend import Backend
 from hopline.tools.errors import HoplineError
 from hopline.tools.models import Model, manifest
 from hopline.tools.registry import Registry
@@ -48,7 +48,6 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
         except HoplineError:
             yield Readiness(tool=tool.name, backend="", ready=False, missing=("no backend in this profile",))
             continue
-<<<<<<< HEAD
         yield readiness_of(backend, profile)
     for name, error in registry.absent.items():
         yield Readiness(tool=f"{name}_…", backend="", ready=False, missing=(str(error),))
@@ -76,33 +75,6 @@ def readiness_of(backend: Backend, profile: Profile) -> Readiness:
         download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
         optional=any(name in profile.large_models for name in backend.models),
     )
-=======
-        packages, models, others = _missing(backend)
-        missing = [f"package {p}" for p in packages] + [f"model {m.name}" for m in models] + [o.what for o in others]
-        commands = []
-        if packages:
-            commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
-        if models:
-            names = [profile.name if m.name not in profile.large_models else m.name for m in models]
-            commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
-        commands += dict.fromkeys(other.command for other in others)
-        yield Readiness(
-            tool=tool.name,
-            backend=backend.id,
-            ready=not missing,
-            missing=tuple(missing),
-            commands=tuple(commands),
-            download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
-            optional=any(name in profile.large_models for name in backend.models),
-        )
->>>>>>> 92edd09 (The web page: replays side by side, reports, profile and limits, a password where others reach it; addresses in place of uploads never reach Gradio; tested with and without a browser)
-
-
-def _missing(backend: Backend) -> tuple[list[str], list[Model], tuple[Missing, ...]]:
-    """Packages, models and whatever else it needs and does not find."""
-    packages = [p for p in backend.packages if importlib.util.find_spec(p) is None]
-    models = [manifest()[m] for m in backend.models if not manifest()[m].present]
-    return packages, models, backend.missing()
 
 
 def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[str]:
@@ -118,7 +90,7 @@ def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[s
             backend = profile.choose(registry, tool, name)
         except HoplineError:
             continue
-        if not any(_missing(backend)):
+        if readiness_of(backend, profile).ready:
             found.append(backend.id)
     return found
 

@@ -21,7 +21,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.models]
 MEMO = Path(__file__).resolve().parents[2] / "examples" / "memo.m4a"
 REQUEST = "Listen to the memo, draw what it describes, then describe the drawing aloud."
 SIZES = {390: 844, 1280: 900}
-PATIENCE_MS = 120_000
+PATIENCE_MS = 240_000
+
+WATCH = """() => { window.seen = []; new MutationObserver(() => {
+    const plan = document.querySelectorAll('#part-plan .hl-plan').length;
+    const ended = document.querySelectorAll('#part-hops .hl-hops > li > .hl-hop-ok').length;
+    const last = window.seen.at(-1);
+    if (!last || last[0] !== plan || last[1] !== ended) window.seen.push([plan, ended]);
+}).observe(document.querySelector('#run'), {childList: true, subtree: true}); }"""
+"""Notes each state of the page that a person could see: plans shown, hops ended."""
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +47,16 @@ def address(agent: Agent, serve: Serve, tmp_path_factory: pytest.TempPathFactory
 class Guest:
     """Somebody at a browser of their own, and what it asked for and complained about."""
 
-    def __init__(self, browser: Browser, address: str, width: int = 1280, scheme: Any = "light") -> None:
+    def __init__(
+        self, browser: Browser, address: str, width: int = 1280, scheme: Any = "light", cookies: Guest | None = None
+    ) -> None:
         self.address = address
-        self.context = browser.new_context(viewport={"width": width, "height": SIZES[width]}, color_scheme=scheme)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": SIZES[width]},
+            color_scheme=scheme,
+            storage_state=cookies.context.storage_state() if cookies else None,
+            permissions=["microphone"],
+        )
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.page = self.visit()
@@ -76,8 +91,20 @@ class Guest:
         assert self.complaints == []
 
 
+@pytest.fixture(scope="module")
+def first(browser: Browser, address: str) -> Iterator[Guest]:
+    """Somebody whose first request was the one about the memo; what they saw is noted by their browser."""
+    made = Guest(browser, address)
+    made.page.evaluate(WATCH)
+    made.ask(REQUEST, MEMO)
+    made.done()
+    yield made
+    made.context.close()
+
+
 @pytest.fixture
 def guest(browser: Browser, address: str) -> Iterator[Callable[..., Guest]]:
+    """`guest()`, or `guest(cookies=first)` for the same person at another browser."""
     made: list[Guest] = []
 
     def arrive(**options: Any) -> Guest:
@@ -102,22 +129,9 @@ def fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_memo_from_upload_to_loss(guest: Callable[..., Guest], media: Media, agent: Agent) -> None:
-    here = guest()
-    page = here.page
-    # What a person could see, moment by moment: noted by the browser itself, so that no hop is missed.
-    page.evaluate(
-        """() => { window.seen = []; new MutationObserver(() => {
-        const plan = document.querySelectorAll('#part-plan .hl-plan').length;
-        const ended = document.querySelectorAll('#part-hops .hl-hops > li > .hl-hop-ok').length;
-        const last = window.seen.at(-1);
-        if (!last || last[0] !== plan || last[1] !== ended) window.seen.push([plan, ended]);
-        }).observe(document.querySelector('#run'), {childList: true, subtree: true}); }"""
-    )
-    here.ask(REQUEST, MEMO)
-    here.done()
+def test_the_memo_from_upload_to_loss(first: Guest, media: Media, agent: Agent) -> None:
+    page = first.page
     seen = page.evaluate("window.seen")
-    assert [ended for _, ended in seen][-1] == 4
     assert list(dict.fromkeys(ended for _, ended in seen)) == [0, 1, 2, 3, 4], "one by one"
     assert any(plan and not ended for plan, ended in seen), "the plan was there before the first hop had ended"
 
@@ -129,7 +143,7 @@ def test_the_memo_from_upload_to_loss(guest: Callable[..., Guest], media: Media,
     for time in page.locator("#part-hops .hl-hops > li > article > header .hl-time").all_inner_texts():
         assert re.match(r"\d", time)
 
-    run = agent.open()
+    run = agent.open(page.get_attribute("#part-head [data-run]", "data-run") or "")
     picture = page.locator("#part-result img")
     width, height, colours = media.colours(picture.element_handle())
     assert (width, height) == (512, 512)
@@ -149,4 +163,199 @@ def test_the_memo_from_upload_to_loss(guest: Callable[..., Guest], media: Media,
     assert page.locator(f"#part-head [data-run='{run.id}']").count() == 1
     assert page.locator("#part-hops .hl-hops > li").count() == 4
     assert page.input_value("#runs input").startswith(REQUEST[:40])
+    first.quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", SIZES)
+def test_it_can_be_read_and_heard_at_this_width(
+    first: Guest, guest: Callable[..., Guest], width: int, scheme: str
+) -> None:
+    """No serious finding of axe and nothing out of sight: the empty page, a run, the other tabs."""
+    empty = guest(width=width, scheme=scheme)
+    empty.page.wait_for_selector("#examples button")
+    fits(empty.page)
+    assert grave(empty.page) == {}
+
+    again = guest(width=width, scheme=scheme, cookies=first)
+    page = again.page
+    page.wait_for_selector("#part-facts .hl-fact-name")
+    for details in page.query_selector_all("details"):
+        details.evaluate("element => { element.open = true }")
+    fits(page)
+    assert grave(page) == {}
+    for tab, told in (("Experiments", "No reports yet"), ("Profile", "Profile offline")):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_selector(f"h1:has-text('{told}')")
+        fits(page)
+        assert grave(page) == {}
+    assert "HOPLINE_MAX_FILE_MIB" in page.inner_text("#profile")
+    again.quiet()
+
+
+def test_stop_ends_it_within_two_seconds(guest: Callable[..., Guest], agent: Agent, tmp_path: Path) -> None:
+    here = guest()
+    here.ask("Transcribe the recording.", long_recording(tmp_path))
+    here.page.wait_for_selector("#part-hops .hl-hop-running")
+    run = agent.open(here.page.get_attribute("#part-head [data-run]", "data-run") or "")
+    here.page.wait_for_selector("#status progress", timeout=PATIENCE_MS)  # it is well under way
+    took_ms = here.page.evaluate(
+        """() => new Promise(done => {
+        const began = performance.now();
+        const look = () => document.querySelector('#part-head .hl-status-cancelled')
+            ? done(performance.now() - began) : setTimeout(look, 20);
+        document.querySelector('#stop').click(); look(); })"""
+    )
+    assert took_ms < 2000
+    assert run.status == "cancelled"
+    assert "Stopped" in here.page.inner_text("#status")
+    assert not here.page.is_visible("#stop")
+    here.quiet()
+
+
+def long_recording(folder: Path) -> Path:
+    """Eight minutes of the memo, again and again."""
+    import numpy as np
+    import soundfile
+    from hopline.tools.media import decode_audio, open_file
+
+    samples, sample_rate_hz, _ = decode_audio(open_file(MEMO))
+    path = folder / "long.wav"
+    soundfile.write(path, np.tile(samples, 480 * sample_rate_hz // len(samples)), sample_rate_hz)
+    return path
+
+
+def test_with_the_keyboard_alone(guest: Callable[..., Guest]) -> None:
+    here = guest()
+    page = here.page
+    page.wait_for_selector("#examples button")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+                return
+        raise AssertionError(f"the keyboard does not reach {selector}")
+
+    tab_to("#request textarea")
+    page.keyboard.type("Say good morning aloud.")
+    page.keyboard.press("Enter")
+    here.done()
+    tab_to("#part-result audio")
+    page.keyboard.press("Shift+Tab")
+    tab_to("summary")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open")
+
+    page.reload()
+    page.wait_for_selector("#part-result audio")
+    tab_to("#request textarea")
+    page.keyboard.type("Say good evening aloud.")
+    page.keyboard.press("Enter")
+    here.done()
+    page.wait_for_selector("h1:has-text('Say good evening')")
+    tab_to("#runs input")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("[role=option]:has-text('Say good morning')")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Say good morning')")
+    tab_to("#new")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#examples button")
+    tab_to("#examples button")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#request textarea').value.startsWith('Draw two red cars')")
+    here.quiet()
+
+
+def test_two_people_at_once_see_nothing_of_each_other(guest: Callable[..., Guest]) -> None:
+    one, two = guest(), guest()
+    one.ask("Say that the fox is red.")
+    two.ask("Say that the boat is yellow.")
+    for here, mine, theirs in ((one, "fox", "boat"), (two, "boat", "fox")):
+        here.done()
+        here.page.wait_for_selector("#part-result audio")
+        assert mine in here.page.inner_text("#run")
+        assert theirs not in here.page.content()
+        here.page.click("#runs input")
+        here.page.wait_for_selector("[role=option]")
+        assert [mine in words for words in here.page.locator("[role=option]").all_inner_texts()] == [True]
+        here.quiet()
+    source = two.page.get_attribute("#part-result audio", "src")
+    assert two.page.request.get(f"{two.address}{source}").status == 200
+    assert one.page.request.get(f"{one.address}{source}").status == 404
+    theirs = two.page.get_attribute("#part-head [data-run]", "data-run")
+    stranger = one.visit(f"?run={theirs}")
+    stranger.wait_for_selector("#part-head:has-text('no such run of yours')")
+    assert "boat" not in stranger.content()
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_a_replay_with_another_tool_is_shown_beside_the_run(
+    first: Guest, guest: Callable[..., Guest], width: int
+) -> None:
+    here = guest(width=width, cookies=first)
+    page = here.page
+    page.click("#runs input")
+    page.click(f"[role=option]:has-text('{REQUEST[:30]}') >> nth=-1")
+    page.wait_for_selector("#part-facts .hl-fact-name")
+    page.get_by_role("button", name="Run again with another tool").click()
+    page.click("#swap input")
+    page.click("[role=option]:has-text('exemplar')")
+    page.click("#replay")
+    page.wait_for_selector("#part-compare .hl-pair")
+    told = page.inner_text("#part-compare")
+    assert "image_captioning:offline" in told
+    assert "image_captioning:exemplar" in told
+    assert "The same on both sides: speech to text, text to image." in told
+    first_pair = page.locator("#part-compare .hl-pair").first
+    boxes = [side.bounding_box() for side in first_pair.locator(".hl-output").all()]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert (boxes[0]["y"] == boxes[1]["y"]) == (width == 1280), "beside each other, or one after the other on a phone"
+    fits(page)
+    assert grave(page) == {}
+    page.reload()
+    page.wait_for_selector("#part-compare .hl-pair")
+    page.click("#part-compare a:has-text('Before') >> nth=0")
+    page.wait_for_selector("#part-facts .hl-fact-name")
+    assert page.inner_text("#part-compare") == ""
+    here.quiet()
+
+
+def test_a_follow_up_uses_what_was_attached_before(first: Guest, guest: Callable[..., Guest]) -> None:
+    here = guest(cookies=first)
+    here.page.wait_for_selector("#part-facts .hl-fact-name")
+    here.ask("Transcribe the recording.")
+    here.done()
+    here.page.wait_for_selector("h1:has-text('Transcribe the recording.')")
+    assert "from an earlier request" in here.page.inner_text("#part-plan")
+    assert "two red cars" in here.page.inner_text("#part-result")
+    here.quiet()
+
+
+def test_a_refused_file_is_said_and_leaves_nothing(guest: Callable[..., Guest], agent: Agent, tmp_path: Path) -> None:
+    drawing = tmp_path / "drawing.svg"
+    drawing.write_text('<svg xmlns="http://www.w3.org/2000/svg" onload="document.title=1"/>', "utf-8")
+    before = len(agent.journal.runs(limit=1000))
+    here = guest()
+    here.ask("Describe the picture.", drawing)
+    here.page.wait_for_selector("text=drawing.svg is markup or a playlist")
+    assert here.page.title() == "hopline"
+    assert len(agent.journal.runs(limit=1000)) == before
+    here.quiet()
+
+
+def test_a_recording_by_microphone_is_attached(guest: Callable[..., Guest], agent: Agent) -> None:
+    here = guest()
+    page = here.page
+    page.locator("#request .microphone-button, #request button[aria-label*='icrophone']").first.click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    page.wait_for_selector("#request .thumbnail-item, #request audio, #request .thumbnails *")
+    page.fill("#request textarea", "Transcribe the recording.")
+    page.press("#request textarea", "Enter")
+    page.wait_for_selector("#part-given audio")
     here.quiet()

@@ -23,6 +23,7 @@ VISITOR, REPLAY_OF = "visitor", "replay_of"
 """Labels of runs: whose it is, and the run that it repeats."""
 
 _KEPT_LOSSES = 50
+_ENDS = {"cancelled": "Stopped:", "failed": "It failed:", "partial": "Partly done:"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +156,9 @@ class Host:
         if run.status in ("ok", "partial") and run.hops and not job.cancelled.is_set():
             job.tell(stage="measuring", words="Measuring what each hop lost")
             self._keep_loss(run.id, run.loss(on_event=_teller(job)).to_json())
+        if run.status != "ok":
+            error = run.record.error
+            job.tell(error=f"{_ENDS.get(run.status, run.status)} {error.message if error else ''}".strip())
 
     def stop(self, visitor: str, target: str) -> None:
         """Stop a job of this visitor, by its id or its run's; harmless when it has ended."""
