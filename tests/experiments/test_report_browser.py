@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +12,14 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.running.profile import Profile
 from hopline.tools.fakes import fake_registry
 
-from tests.views.test_page_browser import ARGUMENTS, CHROMIUM, LOOKS, NOT_BLANK, Visit
+from tests.views.test_page_browser import LOOKS, Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.conftest import Media
+
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +76,13 @@ def test_quiet_and_within_the_width(browser: Browser, report: Path, width: int, 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_charts_are_drawn_for_this_width_and_these_colours(
-    browser: Browser, report: Path, width: int, scheme: str
+    browser: Browser, report: Path, width: int, scheme: str, media: Media
 ) -> None:
     page = Visit(browser, report, width, scheme).page
     charts = page.query_selector_all(".hl-chart img")
     assert len(charts) >= 5
     for chart in charts:
-        wide, _, colours = chart.evaluate(NOT_BLANK)
+        wide, _, colours = media.colours(chart)
         assert (wide > 450) == (width > 799)  # 7 or 3.75 inches at 72 or 96 dots
         assert colours > 5
         assert chart.get_attribute("alt")

@@ -318,7 +318,7 @@ def _status(words: str, fraction: float = 0.0, time: str = "") -> Html:
     bar = tag("progress", value=f"{fraction:.2f}", max="1", aria_label="Progress of the hop") if fraction else None
     # The seconds that pass are for eyes alone: read out, they would drown the rest.
     clock = tag("span", time, class_="hl-time", aria_hidden="true") if time else None
-    return tag("div", tag("span", words), bar, clock, class_="hl hl-serve-status")
+    return tag("div", tag("span", words) if words else None, bar, clock, class_="hl hl-serve-status")
 
 
 def _label(run: RunRecord) -> str:
