@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from tests.conftest import Media
     from tests.faces.conftest import Serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.models]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.models,
+    # Gradio counts its calls with a pandas option that pandas has given up.
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),
+]
 
 MEMO = Path(__file__).resolve().parents[2] / "examples" / "memo.m4a"
 REQUEST = "Listen to the memo, draw what it describes, then describe the drawing aloud."
@@ -232,50 +237,6 @@ def long_recording(folder: Path) -> Path:
     return path
 
 
-def test_with_the_keyboard_alone(guest: Callable[..., Guest]) -> None:
-    here = guest()
-    page = here.page
-    page.wait_for_selector("#examples button")
-
-    def tab_to(selector: str) -> None:
-        for _ in range(60):
-            page.keyboard.press("Tab")
-            if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
-                return
-        raise AssertionError(f"the keyboard does not reach {selector}")
-
-    tab_to("#request textarea")
-    page.keyboard.type("Say good morning aloud.")
-    page.keyboard.press("Enter")
-    here.done()
-    tab_to("#part-result audio")
-    page.keyboard.press("Shift+Tab")
-    tab_to("summary")
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.parentElement.open")
-
-    page.reload()
-    page.wait_for_selector("#part-result audio")
-    tab_to("#request textarea")
-    page.keyboard.type("Say good evening aloud.")
-    page.keyboard.press("Enter")
-    here.done()
-    page.wait_for_selector("h1:has-text('Say good evening')")
-    tab_to("#runs input")
-    page.keyboard.press("ArrowDown")
-    page.wait_for_selector("[role=option]:has-text('Say good morning')")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('Say good morning')")
-    tab_to("#new")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#examples button")
-    tab_to("#examples button")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#request textarea').value.startsWith('Draw two red cars')")
-    here.quiet()
-
-
 def test_two_people_at_once_see_nothing_of_each_other(guest: Callable[..., Guest]) -> None:
     one, two = guest(), guest()
     one.ask("Say that the fox is red.")
@@ -298,51 +259,6 @@ def test_two_people_at_once_see_nothing_of_each_other(guest: Callable[..., Guest
     assert "boat" not in stranger.content()
 
 
-@pytest.mark.parametrize("width", SIZES)
-def test_a_replay_with_another_tool_is_shown_beside_the_run(
-    first: Guest, guest: Callable[..., Guest], width: int
-) -> None:
-    here = guest(width=width, cookies=first)
-    page = here.page
-    page.click("#runs input")
-    page.click(f"[role=option]:has-text('{REQUEST[:30]}') >> nth=-1")
-    page.wait_for_selector("#part-facts .hl-fact-name")
-    page.get_by_role("button", name="Run again with another tool").click()
-    page.click("#swap input")
-    page.click("[role=option]:has-text('tagger')")
-    page.click("#replay")
-    page.wait_for_selector("#part-compare .hl-pair")
-    told = page.inner_text("#part-compare")
-    assert "image_captioning:offline" in told
-    assert "image_captioning:tagger" in told
-    assert "The same on both sides: speech to text, text to image." in told
-    assert "Facts that ended elsewhere" in told
-    first_pair = page.locator("#part-compare .hl-pair").first
-    boxes = [side.bounding_box() for side in first_pair.locator(".hl-output").all()]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    assert (boxes[0]["y"] == boxes[1]["y"]) == (width == 1280), "beside each other, or one after the other on a phone"
-    fits(page)
-    assert grave(page) == {}
-    page.reload()
-    page.wait_for_selector("#part-compare .hl-pair")
-    page.click("#part-compare a:has-text('Before') >> nth=0")
-    page.wait_for_selector("#part-facts .hl-fact-name")
-    assert page.inner_text("#part-compare") == ""
-    here.quiet()
-
-
-def test_a_follow_up_uses_what_was_attached_before(first: Guest, guest: Callable[..., Guest]) -> None:
-    here = guest(cookies=first)
-    here.page.wait_for_selector("#part-facts .hl-fact-name")
-    here.ask("Transcribe the recording.")
-    here.done()
-    here.page.wait_for_selector("h1:has-text('Transcribe the recording.')")
-    assert "from an earlier request" in here.page.inner_text("#part-plan")
-    assert "two red cars" in here.page.inner_text("#part-result")
-    here.quiet()
-
-
 def test_a_refused_file_is_said_and_leaves_nothing(guest: Callable[..., Guest], agent: Agent, tmp_path: Path) -> None:
     drawing = tmp_path / "drawing.svg"
     drawing.write_text('<svg xmlns="http://www.w3.org/2000/svg" onload="document.title=1"/>', "utf-8")
@@ -352,18 +268,4 @@ def test_a_refused_file_is_said_and_leaves_nothing(guest: Callable[..., Guest], 
     here.page.wait_for_selector("text=drawing.svg is markup or a playlist")
     assert here.page.title() == "hopline"
     assert len(agent.journal.runs(limit=1000)) == before
-    here.quiet()
-
-
-def test_a_recording_by_microphone_is_attached(guest: Callable[..., Guest], agent: Agent) -> None:
-    here = guest()
-    page = here.page
-    page.get_by_role("button", name="Record audio").click()
-    page.get_by_role("button", name="Start recording").click()
-    page.wait_for_timeout(1500)
-    page.locator("#request [aria-label^=Stop]").first.click()
-    page.wait_for_selector("#request .thumbnail-item, #request .thumbnails *, #request audio")
-    page.fill("#request textarea", "Transcribe the recording.")
-    page.press("#request textarea", "Enter")
-    page.wait_for_selector("#part-given audio")
     here.quiet()
