@@ -411,14 +411,25 @@ sys.path.insert(0, sys.argv[1])
 from test_experiments_run import whole
 from hopline.agent.hops.journal import Journal
 with Journal(Path(sys.argv[2])) as journal:
-    whole(journal)
+    whole(journal, sys.argv[3])
 """
 KILLS = 10
 
 
-def whole(journal: Journal) -> Study:
+REAL = [
+    {"name": "clean", "chain": "text_to_image:pictograms | image_captioning:exemplar", "generations": 2},
+    {"name": "worn", "chain": "text_to_image:pictograms | jpeg(quality=10) | image_captioning:exemplar"},
+]
+
+
+def whole(journal: Journal, tools: str) -> Study:
     """The experiment that is killed."""
-    return run(journal, NULL, DROPS, SLOW, count=40, repeats=2)
+    if tools == "fakes":
+        return run(journal, NULL, DROPS, SLOW, count=40, repeats=2)
+    experiment = experiment_from(
+        {"name": tools, "sources": {"grammar": "picture", "count": 24}, "chains": REAL, "engine": {"lanes": 2}}
+    )
+    return run_experiment(experiment, journal=journal)
 
 
 def hops_of(home: Path) -> int:
@@ -433,22 +444,23 @@ def hops_of(home: Path) -> int:
 
 
 @pytest.mark.crash
-def test_killed_ten_times_an_experiment_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tools", ["fakes", pytest.param("real", marks=[pytest.mark.slow, pytest.mark.models])])
+def test_killed_ten_times_an_experiment_goes_on_to_the_same_tables(tmp_path: Path, tools: str) -> None:
     with Journal(tmp_path / "undisturbed") as journal:
-        undisturbed = written(whole(journal), tmp_path / "undisturbed")
+        undisturbed = written(whole(journal, tools), tmp_path / "undisturbed")
     home, chance = tmp_path / "killed", random.Random(1)
     for _ in range(KILLS):
         before = hops_of(home)
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(home)])
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(home), tools])
         while hops_of(home) == before and process.poll() is None:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
     with Journal(home) as journal:
-        unfinished = [r for r in journal.labelled("experiment", "fakes") if r.status == "running"]
+        unfinished = [r for r in journal.labelled("experiment", tools) if r.status == "running"]
         assert 0 < len(unfinished) <= 2 * KILLS
-        assert written(whole(journal), home) == undisturbed
+        assert written(whole(journal, tools), home) == undisturbed
         assert journal.verify() == []
 
 
