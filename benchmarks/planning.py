@@ -35,8 +35,7 @@ Planner = Callable[[str, Registry, Mapping[str, str]], Plan]
 
 def encoder_alone(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
     """The baseline: the best tool of each clause, one after the other, no search."""
-    del attachments
-    found = matcher(tuple((tool.name, tool.description) for tool in registry)).matches(parse(request).clauses, request)
+    found = matcher(list(registry)).matches(parse(request), attachments.values())
     steps: list[Step] = []
     for clause in sorted({m.clause for m in found}):
         best = max((m for m in found if m.clause == clause), key=lambda m: m.score)
@@ -191,6 +190,15 @@ def requests(planner: Planner, path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def requests_by_group(planner: Planner, files: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Requests by file; those held out, on which nothing was tuned, apart."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path in files:
+        for row in requests(planner, path):
+            groups.setdefault(path.stem + (", held out" if row.get("held_out") else ""), []).append(row)
+    return groups
+
+
 def cold_seconds() -> float:
     """One plan from a fresh interpreter, imports and model included."""
     code = (
@@ -217,12 +225,11 @@ def main() -> None:
             for kind in ("all", "single", "chain", "dag"):
                 chosen = [c for c in cases if kind in ("all", c.kind)]
                 report["rows"].append({"planner": name, "set": tools, "type": kind, **summary(chosen)})
-        for path in files:
-            rows = requests(PLANNERS[name], path)
+        for group, rows in requests_by_group(PLANNERS[name], files).items():
             missed = [{k: row[k] for k in ("request", "tools", "accept")} for row in rows if not row["accepted"]]
             accepted_count = len(rows) - len(missed)
             report["rows"].append(
-                {"planner": name, "set": path.stem, "cases": len(rows), "accepted": accepted_count, "missed": missed}
+                {"planner": name, "set": group, "cases": len(rows), "accepted": accepted_count, "missed": missed}
             )
     if options.json:
         print(json.dumps(report, indent=1))
@@ -230,7 +237,7 @@ def main() -> None:
     print(f"cold command line: {report['cold_s']} s")
     for row in report["rows"]:
         if "accepted" in row:
-            print(f"{row['planner']:8} {row['set']:12} accepted {row['accepted']} of {row['cases']}")
+            print(f"{row['planner']:8} {row['set']:18} accepted {row['accepted']} of {row['cases']}")
             for miss in row["missed"]:
                 print(f"         missed: {miss['request']} → {miss['tools']}")
             continue

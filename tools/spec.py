@@ -35,6 +35,8 @@ class Tool:
     Attributes:
         name: standard task name, `speech_to_text`.
         description: one or two plain sentences; the planner reads it.
+        examples: how people ask for it in plain words, a clause each (`type up the interview`); the planner
+            reads them too. A tool without any is planned from its description and types.
         inputs: what another hop can supply. All are required.
         outputs: what it gives; may be empty for a tool that only acts.
         parameters: JSON schema (`{"language": {"type": "string", "default": "en"}}`) of the
@@ -49,6 +51,7 @@ class Tool:
     description: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    examples: tuple[str, ...] = ()
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     side_effects: bool = False
@@ -181,6 +184,7 @@ def tool_from_json(entry: Mapping[str, Any]) -> Tool:
         description=str(entry.get("description", "")),
         inputs=rows["inputs"],
         outputs=rows["outputs"],
+        examples=tuple(map(str, entry.get("examples", ()))),
         parameters=dict(entry.get("parameters", {})),
         side_effects=bool(entry.get("side_effects", False)),
         network=bool(entry.get("network", False)),

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hopline.agent.planning.clauses import NOUNS, Clause, Parsed
-from hopline.agent.planning.matching import CONTENT_STOP
+from hopline.agent.planning.clauses import DEFINITE, INDEFINITE, INTO, LANGUAGES, Clause, Parsed, mentioned, named_after
+from hopline.agent.planning.matching import CONTENT_STOP, Match
 from hopline.agent.planning.plan import FromStep, FromText, Source, Step
 from hopline.tools.artifact import TEXT
 from hopline.tools.spec import Port, Tool
 
-BRIDGE_COST = 0.06
-MISSING_COST = 1.5
-REUSE_COST = 0.05
+BRIDGE_COST = 0.5
+MISSING_COST = 8.0
+REUSE_COST = 0.3
+UNSAID_COST = 2.0
+"""Costs in log odds: of a step that no words ask for, of an input that nothing makes, of a value read again,
+and of a text that the request does not hold."""
 
-_DEFINITE = {"the", "this", "that", "these", "those", "my", "your", "our", "its", "both", "each", "all", "it", "them"}
-_INDEFINITE = {"a", "an", "some", "another", "new"}
-_REFERENCES = {"it", "this", "that", "them", "these", "those", "what", "result", "description", "back", "again"}
-_LANGUAGES = (
-    "Arabic Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian Finnish "
-    "French German Greek Hebrew Hindi Hungarian Icelandic Indonesian Irish Italian Japanese Korean "
-    "Latin Latvian Lithuanian Malay Mandarin Norwegian Persian Polish Portuguese Romanian Russian "
-    "Serbian Slovak Slovenian Spanish Swahili Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese "
-    "Welsh"
-).split()
+_FRESH, _NAMED_THERE, _LONGER_COST = 2.0, 1.5, 2.0
+"""For a bridge: from what no step has read, from a type that the clause names; against each step of it."""
+
+
+_REFERENCES = {"it", "this", "that", "them", "these", "those", "the", "its", "their", "what", "result", "back", "again"}
+"""Words that mean something known: with one of them a step reads what was made before."""
+
 _NAMING = re.compile(
     r"^(?:me |us )?(?:an? |the )?(?:picture|image|drawing|photo|illustration|painting|sketch|sound|music)s? "
     r"(?:of|showing) ",
     re.IGNORECASE,
 )
 """What only names the thing to be made, before what it is to show."""
-
-_LANGUAGE = {name.lower(): name for name in _LANGUAGES}
+_COUNT = re.compile(r",? (?:once|twice|(?:two|three|four|five) times)$", re.IGNORECASE)
+"""How often it is to be made, after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +83,18 @@ class Binder:
     Args:
         tools: all there are, by name.
         parsed: the request.
-        affinity: how well each tool fits the request as a whole, for choosing among bridges.
+        matches: of its clauses and tools.
+        asked: log odds from which a match asks for something.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], parsed: Parsed, affinity: Mapping[str, float]) -> None:
+    def __init__(self, tools: Mapping[str, Tool], parsed: Parsed, matches: Sequence[Match], asked: float) -> None:
         self.tools = tools
         self.parsed = parsed
-        self.affinity = affinity
+        self.asked = asked
+        self.matches = {(m.clause, m.tool): m for m in matches}
+        self.surest: dict[str, float] = {}
+        for m in matches:
+            self.surest[m.tool] = max(m.score, self.surest.get(m.tool, m.score))
 
     def append(self, draft: Draft, tool: Tool, clause_index: int, window: str) -> Draft:
         """The draft with a step of a tool, its inputs fed, bridges put in where needed.
@@ -119,6 +125,16 @@ class Binder:
         )
         return replace(draft, steps=(*draft.steps, step), values=(*draft.values, *made))
 
+    def unmade(self, draft: Draft, clause_index: int) -> int:
+        """How many of the types that a clause names as new are not there, and of its languages not spoken."""
+        clause = self.parsed.clauses[clause_index]
+        new = (mentioned(clause, INDEFINITE) | named_after(clause.words, INTO)) - {TEXT}
+        spoken = {str(value) for step in draft.steps for value in step.parameters.values()}
+        languages = {LANGUAGES[word] for word in clause.words if word in LANGUAGES}
+        if not any(_speaks(tool) for tool in self.tools.values()):
+            languages = set()
+        return len(new - {value.type for value in draft.values}) + len(languages - spoken)
+
     # -- one input ---------------------------------------------------------------------------
 
     def _feed(
@@ -133,7 +149,10 @@ class Binder:
         spent: set[tuple[Source, ...]],
     ) -> tuple[Draft, tuple[Source, ...]]:
         literal = self._literal(draft, port.type, clause_index)
-        if literal is not None:
+        # Of two texts the first is what was made, the second what is written: an answer from a text, a likeness to one.
+        later = place == 0 and any(other.type == port.type for other in tool.inputs[1:])
+        made = any(v.type == port.type and v.clause != -1 and not v.used for v in draft.values)
+        if literal is not None and not (later and made):
             index, source = literal
             return replace(draft, taken=draft.taken | {index}), (source,)
         side = place > 0 and port.type == TEXT and any(p.type != TEXT for p in tool.inputs[:place])
@@ -143,7 +162,7 @@ class Binder:
         wanted = self._of_type(draft, port, clause, spent)
         own_words = self._own_words(clause, window)
         generates = port.type == TEXT and all(p.type != TEXT for p in tool.outputs) and bool(tool.outputs)
-        refers = bool(set(clause.words) & _REFERENCES) or bool(self._mentioned(clause, _DEFINITE) - {TEXT})
+        refers = bool(set(clause.words) & _REFERENCES) or bool(mentioned(clause, DEFINITE) - {TEXT})
         if generates and own_words and not (wanted and refers) and not self._bridgeable_mention(draft, clause):
             return draft, (FromText(text=own_words),)
         if wanted:
@@ -153,7 +172,7 @@ class Binder:
             return bridged
         if port.type == TEXT:
             text = own_words or self.parsed.request
-            return replace(draft, score=draft.score - (0.0 if generates else 0.4)), (FromText(text=text),)
+            return replace(draft, score=draft.score - (0.0 if generates else UNSAID_COST)), (FromText(text=text),)
         missing = self._missing(draft, tool, port.type)
         return replace(draft, score=draft.score - MISSING_COST, missing=(*draft.missing, missing)), ()
 
@@ -222,14 +241,14 @@ class Binder:
         self, draft: Draft, kind: str, clause: Clause, clause_index: int, spent: set[tuple[Source, ...]]
     ) -> tuple[Draft, tuple[Source, ...]] | None:
         """Convert what is there into a type: the cheapest path of tools with one input."""
-        mentioned = self._mentioned(clause, _DEFINITE) | self._mentioned(clause, _INDEFINITE)
+        named = mentioned(clause, DEFINITE | INDEFINITE)
         best: tuple[float, tuple[Tool, ...], str] | None = None
         for start in dict.fromkeys(v.type for v in draft.values if v.sources not in spent and v.type != TEXT):
             given = [v for v in draft.values if v.type == start and v.sources not in spent]
-            fresh = 0.3 if any(not v.used for v in given) else 0.0
+            fresh = _FRESH if any(not v.used for v in given) else 0.0
             for path in self._paths(start, kind):
-                gain = fresh + (0.2 if start in mentioned else 0.0)
-                gain += sum(0.5 * self.affinity.get(t.name, 0.0) - BRIDGE_COST - 0.25 for t in path)
+                gain = fresh + (_NAMED_THERE if start in named else 0.0)
+                gain += sum(self.surest.get(t.name, -math.inf) - _LONGER_COST for t in path)
                 if best is None or gain > best[0]:
                     best = (gain, path, start)
         if best is None:
@@ -257,6 +276,16 @@ class Binder:
             )
         return draft, sources
 
+    def also_asked(self, before: Draft, after: Draft, match: Match) -> float:
+        """What bridges gain where other words of the clause ask for them, once."""
+        known = {step.tool for step in before.steps}
+        gain = 0.0
+        for step in after.steps[len(before.steps) :]:
+            other = self.matches.get((match.clause, step.tool))
+            if step.id in after.bridging and step.tool not in known and other and other.span != match.span:
+                gain += max(0.0, other.score - self.asked + BRIDGE_COST)
+        return gain
+
     def _paths(self, start: str, goal: str) -> Iterator[tuple[Tool, ...]]:
         """Shortest paths of tools with one input from a type to another, at most three tools."""
         queue: deque[tuple[str, tuple[Tool, ...]]] = deque([(start, ())])
@@ -276,20 +305,10 @@ class Binder:
                     queue.append((made, (*path, tool)))
 
     def _bridgeable_mention(self, draft: Draft, clause: Clause) -> bool:
-        mentioned = self._mentioned(clause, _DEFINITE) - {TEXT}
-        return any(v.type in mentioned for v in draft.values)
+        known = mentioned(clause, DEFINITE) - {TEXT}
+        return any(v.type in known for v in draft.values)
 
     # -- words -------------------------------------------------------------------------------
-
-    @staticmethod
-    def _mentioned(clause: Clause, articles: set[str]) -> set[str]:
-        """Types named after one of these articles, at most two words on."""
-        found = set()
-        for index, word in enumerate(clause.words):
-            if word in articles:
-                near = clause.words[index + 1 : index + 4]
-                found |= {kind for kind, nouns in NOUNS.items() if nouns & set(near)}
-        return found
 
     def _own_words(self, clause: Clause, window: str) -> str:
         """What a clause says beside the words that matched: the prompt written in it; empty if nothing."""
@@ -299,15 +318,15 @@ class Binder:
         rest = words[start:]
         if not any(w not in CONTENT_STOP and w not in _REFERENCES for w in rest):
             return ""
-        text = self._cased(rest)
-        return _NAMING.sub("", text)
+        return _COUNT.sub("", _NAMING.sub("", self._cased(rest)))
 
     def _sentence(self, clause: Clause) -> str:
-        """The sentence a clause stands in, as typed."""
-        head = clause.words[: min(3, len(clause.words))]
+        """A clause as typed; the whole sentence where it stands alone in one, or holds something quoted."""
+        own = self._cased(clause.words)
         for sentence in re.findall(r"[^.?!]+[.?!]*", self.parsed.request):
-            if all(word in sentence.lower() for word in head):
-                return str(sentence).strip()
+            if own in sentence:
+                alone = len(own) >= len(sentence.strip(" .?!"))
+                return str(sentence).strip() if alone else own + "?" * clause.question
         return self.parsed.request.strip()
 
     def _cased(self, words: Sequence[str]) -> str:
@@ -318,8 +337,7 @@ class Binder:
 
     def _parameters(self, tool: Tool, clause: Clause) -> dict[str, Any]:
         """Settings the words name: a language, where the tool has one to choose."""
-        schema = tool.parameters.get("language")
-        if schema is None or "default" in schema:
+        if not _speaks(tool):
             return {}
         for words in (clause.words, tuple(self.parsed.request.lower().replace("?", " ").replace(".", " ").split())):
             if language := language_of(words):
@@ -329,4 +347,9 @@ class Binder:
 
 def language_of(words: Iterable[str]) -> str:
     """The first language that words, in lower case, name; empty if none does."""
-    return next((_LANGUAGE[bare] for word in words if (bare := word.strip(",;:!'\"")) in _LANGUAGE), "")
+    return next((LANGUAGES[bare] for word in words if (bare := word.strip(",;:!'\"")) in LANGUAGES), "")
+
+
+def _speaks(tool: Tool) -> bool:
+    """Whether it has a language to choose."""
+    return "language" in tool.parameters and "default" not in tool.parameters["language"]

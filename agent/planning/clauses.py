@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO
@@ -41,6 +41,28 @@ NOUNS: Mapping[str, frozenset[str]] = {
 }
 """Words that name a thing of a modality."""
 
+DEFINITE = frozenset("the this that these those my your our its both each all two".split())
+INDEFINITE = frozenset("a an some another new make draw create generate".split())
+"""Words before a thing that is known, and before one that is to be made."""
+INTO = frozenset(["into", "to", "as"])
+"""Words before what something becomes."""
+
+LANGUAGES: Mapping[str, str] = {
+    name.lower(): name
+    for name in (
+        "Arabic Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian Finnish "
+        "French German Greek Hebrew Hindi Hungarian Icelandic Indonesian Irish Italian Japanese Korean "
+        "Latin Latvian Lithuanian Malay Mandarin Norwegian Persian Polish Portuguese Romanian Russian "
+        "Serbian Slovak Slovenian Spanish Swahili Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese "
+        "Welsh"
+    ).split()
+}
+"""Names of languages, by their lower case."""
+
+_DECLARES = re.compile(r"(?:and )?(?:i have|i've|i got|we have|here is|here's|here are|there is|given|this is my)\b")
+_ASKS = re.compile(
+    r"\bwhether\b|\b(?:tell me|find out|check|see|know) (?:if|who|where|when|why|which|how (?:many|much))\b"
+)
 _EXTENSIONS = {
     **dict.fromkeys(["jpg", "jpeg", "png", "webp", "gif", "heic", "bmp", "tif", "tiff"], IMAGE),
     **dict.fromkeys(["wav", "mp3", "m4a", "flac", "ogg", "opus", "aac"], AUDIO),
@@ -80,7 +102,7 @@ class Clause:
     Attributes:
         words: in order, lower case; a literal stands as the noun of its type.
         text: the words as one string.
-        question: the clause stands in a sentence that ends with a question mark.
+        question: the clause stands in a sentence that ends with a question mark, or asks in other words.
     """
 
     words: tuple[str, ...]
@@ -133,8 +155,36 @@ def parse(request: str) -> Parsed:
                     shown.append({URL: "url"}.get(kind, kind))
                 else:
                     shown.append(word.lower().replace("’", "'"))
-            clauses.append(Clause(words=tuple(shown), text=" ".join(shown), question=question))
+            said = " ".join(shown)
+            asks = question or _ASKS.search(said) is not None
+            clauses.append(Clause(words=tuple(shown), text=said, question=asks))
     return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
+
+
+def mentioned(clause: Clause, articles: Collection[str]) -> set[str]:
+    """Types named after one of these articles, at most two words on."""
+    return named_after(clause.words, articles)
+
+
+def named_in(words: Iterable[str]) -> set[str]:
+    """Types of which a word is a name."""
+    here = set(words)
+    return {kind for kind, nouns in NOUNS.items() if nouns & here}
+
+
+def named_after(words: Sequence[str], marks: Collection[str]) -> set[str]:
+    """Types named within three words after one of these."""
+    return {kind for i, word in enumerate(words) if word in marks for kind in named_in(words[i + 1 : i + 4])}
+
+
+def only_says_what_there_is(clause: Clause) -> bool:
+    """Whether a clause asks for nothing ("I have a shaky video")."""
+    return _DECLARES.match(clause.text) is not None
+
+
+def file_type(name: str) -> str | None:
+    """The type that the ending of a file name or address stands for, if any."""
+    return _EXTENSIONS.get(name.rpartition(".")[2].lower())
 
 
 def is_address(text: str) -> bool:

@@ -44,6 +44,7 @@ _CHANGES: Mapping[str, tuple[str, float]] = {
     "shorter": ("duration", 0.5),
 }
 """What a word changes: the beginning of a parameter's name, and the factor."""
+_ASKED_CHANCE = 1 / 3
 _CLEARLY_BETTER = 0.1
 _BRIDGED, _FURTHER, _QUESTION = 0.3, 0.2, 0.2
 """What a bridging step costs; what a further step that is asked for gains, and costs where it is not; what a tool
@@ -202,9 +203,9 @@ class _FollowUp:
             if turn is None:
                 return None
             return self._of(turn.outputs[-1]) if alone else (turn, list(turn.steps))
-        best = max((match.score for match in self.reading.matches), default=0.0)
+        best = max((match.chance for match in self.reading.matches), default=0.0)
         for match in self.reading.matches:
-            if match.score < max(ASKED, best - _CLEARLY_BETTER) or not verbs <= set(match.words.split()):
+            if match.chance < max(_ASKED_CHANCE, best - _CLEARLY_BETTER) or not verbs <= set(match.words.split()):
                 continue
             if sure:
                 made = [thing for thing in things if thing.step is not None and thing.step.tool == match.tool]
@@ -349,13 +350,13 @@ class _FollowUp:
         bridging = set(made.why.get("bridging", ()))
         scores: dict[str, float] = {}
         for match in self.reading.matches:
-            scores[match.tool] = max(scores.get(match.tool, 0.0), match.score)
+            scores[match.tool] = max(scores.get(match.tool, 0.0), match.chance)
         questions = any(clause.question for clause in self.clauses)
         for tool in self.registry:
             if questions and any("question" in port.name for port in tool.inputs):
                 scores[tool.name] = scores.get(tool.name, 0.0) + _QUESTION
         asked = [scores.get(step.tool, 0.0) for step in made.steps if step.id not in bridging]
-        unasked = sum(score < ASKED for score in asked)
+        unasked = sum(score < _ASKED_CHANCE for score in asked)
         return max(asked, default=0.0) + _FURTHER * (len(asked) - 1 - unasked) - _BRIDGED * len(bridging)
 
     def _tried(self, given: Mapping[str, str]) -> Plan | None:

@@ -1,23 +1,24 @@
 """Which tools a request asks for, clause by clause, from their declarations alone.
 
-Every run of one to four words of a clause is compared with the phrases of every tool's name and
-description, by the sentence encoder; without it, by shared word stems.
+Clauses are rated by the sentence encoder and the types they name (see `ranking`); without the encoder by
+shared word stems. Of a clause's runs of one to four words the one nearest to a tool is what asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hopline.agent.planning.clauses import Clause
-from hopline.agent.planning.ranking import Ranker
+from hopline.agent.planning.clauses import Clause, Parsed
+from hopline.agent.planning.ranking import Ranker, chance
 from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
 from hopline.tools.encoder import Encoder
 from hopline.tools.errors import Unavailable
-from hopline.tools.spec import Tool
+from hopline.tools.spec import Port, Tool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +42,8 @@ SMALL_TALK = (
     "that was great",
     "ok",
 )
-BLEND, CENTRE, SLOPE = 0.5, 0.52, 0.06
-"""Share of the best stretch's cosine in a score; what log odds of zero and one more add to the rest."""
+HALF_SHARED, SHARED_SLOPE = 0.4, 8.0
+"""Without the encoder: the share of stems at which a clause asks for a tool as likely as not, and its slope."""
 CONTENT_STOP = SMALL | NOUN_WORDS
 """Words that say nothing about what to draw, speak or look for."""
 
@@ -56,9 +57,10 @@ class Match:
         clause: index of the clause.
         start: index of the first word within the clause.
         words: the words.
-        score: blend of the cosine of the words and the log odds of the clause, mostly in [0, 1.5];
+        score: log odds that the clause asks for it; of the clause that does so most, that any clause does.
+        nearness: cosine of the words alone with the nearest phrase of the tool, whatever the others say;
             share of stems without the encoder.
-        nearness: cosine of the words alone with the nearest phrase of the tool, whatever the others say.
+        alone, competing: chances that the clause asks for it, by its rating and against the other tools.
     """
 
     tool: str
@@ -67,6 +69,18 @@ class Match:
     words: str
     score: float
     nearness: float = 0.0
+    alone: float = 0.0
+    competing: float = 0.0
+
+    @property
+    def chance(self) -> float:
+        """That it is asked for, in (0, 1)."""
+        return 1 / (1 + math.exp(-self.score))
+
+    def beside(self, other: Match) -> float:
+        """Log odds that the clause asks for it too, given that it asks for another."""
+        left = min(1.0, self.competing / max(1e-9, 1 - other.competing))
+        return float(_log_odds(chance(self.alone, left)))
 
     @property
     def span(self) -> set[int]:
@@ -91,30 +105,54 @@ class Matcher:
         self._vectors: NDArray[np.float32] | None = None
         self._ranker = Ranker(self.tools, self._encoder) if self._encoder is not None and self.tools else None
 
-    def matches(self, clauses: Sequence[Clause], request: str = "") -> list[Match]:
-        """The best stretch of each clause for each tool, best first."""
-        windows = [(index, *window) for index, clause in enumerate(clauses) for window in _windows(clause)]
+    def matches(self, parsed: Parsed, given: Iterable[str] = ()) -> list[Match]:
+        """The best stretch of each clause for each tool, best first.
+
+        Args:
+            parsed: a request.
+            given: types of attachments, and of what is written in the request.
+        """
+        import numpy as np
+
+        windows = [_windows(clause) for clause in parsed.clauses]
         if not windows or not self.tools:
             return []
-        table = self._scores([words for _, _, words in windows])
-        best: dict[tuple[int, str], Match] = {}
-        for (clause, start, words), row in zip(windows, table, strict=True):
-            for tool, score in row.items():
-                known = best.get((clause, tool))
-                if known is None or score > known.score:
-                    best[clause, tool] = Match(
-                        tool=tool, clause=clause, start=start, words=words, score=score, nearness=score
+        table = self._scores([words for some in windows for _, words in some])
+        ends = np.cumsum([len(some) for some in windows])
+        nearness = [table[end - len(some) : end] for some, end in zip(windows, ends, strict=True)]
+        if self._ranker is None:
+            shared = np.stack([near.max(axis=0) for near in nearness])
+            alone = competing = 1 / (1 + np.exp(-SHARED_SLOPE * (shared - HALF_SHARED)))
+        else:
+            stretches = [[words for _, words in some] for some in windows]
+            alone, competing = self._ranker.chances(parsed, stretches, given)
+        odds = _log_odds(_settled(chance(alone, competing)))
+        found = []
+        for clause, (some, near) in enumerate(zip(windows, nearness, strict=True)):
+            for column, tool in enumerate(self.tools):
+                start, words = some[int(near[:, column].argmax())]
+                found.append(
+                    Match(
+                        tool=tool.name,
+                        clause=clause,
+                        start=start,
+                        words=words,
+                        score=float(odds[clause, column]),
+                        nearness=float(near[:, column].max()),
+                        alone=float(alone[clause, column]),
+                        competing=float(competing[clause, column]),
                     )
-        if self._ranker is not None:
-            texts = [clause.text for clause in clauses]
-            logits = self._ranker.logits(request, texts, [[w for _, w in _windows(c)] for c in clauses])
-            column = {tool.name: index for index, tool in enumerate(self.tools)}
-            best = {
-                key: replace(m, score=BLEND * m.score + (1 - BLEND) * (CENTRE + SLOPE * float(odds)))
-                for key, m in best.items()
-                for odds in [logits[m.clause, column[m.tool]]]
-            }
-        return sorted(best.values(), key=lambda m: (-m.score, m.clause, m.start, m.tool))
+                )
+        return sorted(found, key=lambda m: (-m.score, m.clause, m.start, m.tool))
+
+    def features(self, parsed: Parsed, given: Iterable[str]) -> NDArray[np.float64]:
+        """What `Ranker.features` says of a request, for fitting its weights.
+
+        Raises:
+            AssertionError: there is no encoder, or no tool.
+        """
+        assert self._ranker is not None
+        return self._ranker.features(parsed, [[words for _, words in _windows(c)] for c in parsed.clauses], given)
 
     def small_talk(self, request: str) -> bool:
         """Whether a request is nearer to a greeting or thanks than to anything a tool does."""
@@ -126,11 +164,12 @@ class Matcher:
         near = vectors[1:] @ vectors[0]
         return bool(near[: len(SMALL_TALK)].max() > near[len(SMALL_TALK) :].max())
 
-    def _scores(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        if self._encoder is None:
-            return [self._shared_stems(text) for text in texts]
+    def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """How near each text is to the nearest phrase of each tool, (texts, tools)."""
         import numpy as np
 
+        if self._encoder is None:
+            return np.array([[self._shared_stems(text, tool.name) for tool in self.tools] for text in texts])
         if self._vectors is None:
             self._vectors = self._encoder.encode([phrase for _, phrase in self._phrases])
         bare = [" ".join(w for w in text.split() if w not in NOUN_WORDS) for text in texts]
@@ -140,16 +179,28 @@ class Matcher:
         # The name of a thing alone speaks for every tool that has to do with such things.
         cosines = 0.5 * (vectors[[row_of[t] for t in texts]] + vectors[[row_of[t] for t in bare]])
         owners = np.array(self._owners)
-        columns = {tool.name: cosines[:, owners == tool.name].max(axis=1) for tool in self.tools}
-        return [{name: float(column[row]) for name, column in columns.items()} for row in range(len(texts))]
+        return np.stack([cosines[:, owners == tool.name].max(axis=1) for tool in self.tools], axis=1)
 
-    def _shared_stems(self, text: str) -> dict[str, float]:
+    def _shared_stems(self, text: str, tool: str) -> float:
         wanted = stems(text)
-        found: dict[str, float] = {}
-        for name, phrase in self._phrases:
-            shared = len(wanted & stems(phrase)) / max(1, len(wanted))
-            found[name] = max(found.get(name, 0.0), shared)
-        return found
+        own = [stems(phrase) for name, phrase in self._phrases if name == tool]
+        return max(len(wanted & phrase) / max(1, len(wanted)) for phrase in own)
+
+
+def _settled(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Chances by clause and tool: where a tool's is greatest, that any clause asks for it."""
+    import numpy as np
+
+    settled = chances.copy()
+    settled[chances.argmax(axis=0), np.arange(chances.shape[1])] = 1 - np.prod(1 - chances, axis=0)
+    return settled
+
+
+def _log_odds(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    within = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(within / (1 - within)))
 
 
 @lru_cache(maxsize=1)
@@ -163,10 +214,16 @@ def shared_encoder() -> Encoder | None:
     return encoder
 
 
+def matcher(tools: Sequence[Tool]) -> Matcher:
+    """A matcher kept between requests over the same tools."""
+    return _matcher(tuple((t.name, t.description, t.inputs, t.outputs, t.examples) for t in tools))
+
+
 @lru_cache(maxsize=8)
-def matcher(tools: tuple[tuple[str, str], ...]) -> Matcher:
-    """A matcher kept between requests over the same tools, given as (name, description)."""
-    return Matcher([Tool(name=n, description=d, inputs=(), outputs=()) for n, d in tools], shared_encoder())
+def _matcher(tools: tuple[tuple[str, str, tuple[Port, ...], tuple[Port, ...], tuple[str, ...]], ...]) -> Matcher:
+    return Matcher(
+        [Tool(name=n, description=d, inputs=i, outputs=o, examples=e) for n, d, i, o, e in tools], shared_encoder()
+    )
 
 
 def _windows(clause: Clause) -> list[tuple[int, str]]:

@@ -1,20 +1,37 @@
-"""How likely a clause asks for a tool: a logistic of nine general features, none of them a tool's name.
+"""How likely a clause asks for a tool: features that name no tool, and a model that lets tools compete.
 
-The weights were fitted on the development sample of TaskBench (235 requests over two tool lists,
-label: the tool is in the reference plan, best clause of each tool). Fitted on one list and
-measured on the other, the choice of tools alone reaches a node F1 of 76.4 (multimedia) and 68.7
-(huggingface); fitted on both 77.4 and 72.1.
+Of a clause each tool has a rating, linear in the features. Its chance is a mixture of two views: the
+ratings by themselves (a clause may ask for several things), and against each other and against none (it
+mostly asks for one). That a request asks for a tool at all is that some clause does.
+
+The weights were fitted to requests whose tools are known, without knowing the clauses that ask for them,
+by `benchmarks/fit_ranking.py`, which also prints how they do on requests and on tool lists left out.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from hopline.agent.planning.clauses import (
+    DEFINITE,
+    INDEFINITE,
+    INTO,
+    LANGUAGES,
+    URL,
+    Clause,
+    Parsed,
+    file_type,
+    mentioned,
+    named_after,
+    named_in,
+    only_says_what_there_is,
+)
 from hopline.agent.planning.vectors import Vectors
-from hopline.agent.planning.words import phrases, stems
+from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
+from hopline.tools.artifact import TEXT
 from hopline.tools.spec import Tool
 
 if TYPE_CHECKING:
@@ -22,29 +39,70 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS: Mapping[str, float] = {
-    "name": -2.6,
-    "said": 1.7,
-    "phrase": -0.61,
-    "margin": 10.14,
-    "first": 0.98,
-    "request": 5.54,
-    "name_stems": -0.86,
-    "said_stems": 3.04,
-    "length": 2.46,
-    "bias": -7.45,
+    "name": -1.95,
+    "said": 1.45,
+    "phrase": 5.22,
+    "stretch": 6.14,
+    "stretch_name": -3.97,
+    "stretch_lead": -1.84,
+    "bare": 1.02,
+    "signature": -3.00,
+    "lead": 8.70,
+    "request_lead": 3.47,
+    "said_stems": 0.64,
+    "verb": 1.68,
+    "object": 1.18,
+    "length": 3.43,
+    "opening": 1.33,
+    "declares": -3.04,
+    "question": 1.35,
+    "language": -0.83,
+    "address": 8.34,
+    "takes_named": 1.44,
+    "takes_given": 1.03,
+    "makes_named": 0.27,
+    "makes_new": 0.86,
+    "makes_given": -2.35,
+    "into": 1.42,
+    "from": 0.88,
+    "absent": -0.95,
+    "leaves_given": 0.31,
+    "several": -0.74,
 }
-"""name: cosine of clause and tool name; said: of clause and name with description; phrase: the best
-of its phrases; name_stems, said_stems: shared stems weighted by inverse document frequency, as a
-share of the name's and of the clause's; margin: how far the mean cosine is ahead of the next tool;
-first: it is ahead of all; request: cosine of the whole request and the description; length: log of
-the clause's stems."""
+"""Cosines: name, said, phrase: of the clause with the tool's name, with name and description, with the
+nearest of its phrases; stretch, stretch_name: of its nearest stretch of words with a phrase, with the
+name; bare: of the clause without names of things; signature: with what it takes and makes, in words.
+Leads over the best other tool: lead, of the mean cosine; stretch_lead; request_lead: of the whole request
+with name and description. Stems: said_stems: shared, weighted by inverse document frequency over the
+tools, as a share of the clause's; verb, object: the first and the next words that say something are among
+the tool's. Of the clause: length: log of the stems; opening: it is the first; declares: it only says what
+there is. Of both: question, language: it asks, or names a language, and the tool takes a question, or
+speaks of languages; address: one whose ending says that the tool makes it (or does not: -1). Types:
+takes_named, makes_named, makes_new: one that it names as known, names at all, names as new; into, from:
+what it names after such a word is made, or taken; takes_given, absent: the tool takes something that is
+given, or that is not; leaves_given: takes nothing of what is given; makes_given: makes what the clause
+names as known and is given; several: has more than one input."""
+
+BIAS, NONE, SHARE = -11.23, -2.73, 0.16
+"""Rating of a tool without features; of no tool; share of the ratings by themselves in a chance."""
+
+
+def chance(alone: float | NDArray[np.float64], competing: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a clause, that it asks for a tool."""
+    import numpy as np
+
+    return np.asarray(SHARE * alone + (1 - SHARE) * competing)
+
+
+_FROM = frozenset("from of in the this".split())
+_ABOUT_LANGUAGES = stems(" ".join(["language", *LANGUAGES]))
 
 
 class Ranker:
-    """Scores clauses against a fixed list of tools.
+    """Rates clauses against a fixed list of tools.
 
     Args:
-        tools: declarations.
+        tools: declarations, at least one.
         encoder: of a loaded network.
     """
 
@@ -52,73 +110,129 @@ class Ranker:
         import numpy as np
 
         self._encoder = encoder
+        self._tools = tuple(tools)
         names = [re.sub(r"[_-]+", " ", tool.name).lower() for tool in tools]
         said = [f"{name}: {tool.description}" for name, tool in zip(names, tools, strict=True)]
         parts = [(index, phrase) for index, tool in enumerate(tools) for phrase in phrases(tool)]
         self._owners = np.array([index for index, _ in parts])
-        self._names = encoder.encode(names)
-        self._said = encoder.encode(said)
+        self._names, self._said = encoder.encode(names), encoder.encode(said)
         self._phrases = encoder.encode([phrase for _, phrase in parts])
-        self._name_stems = [stems(name) for name in names]
+        self._signatures = encoder.encode([_signature(tool) for tool in tools])
         self._said_stems = [stems(text) for text in said]
+        self._all_stems = [stems(" ".join(phrases(tool))) for tool in tools]
+        self._takes = [{port.type for port in tool.inputs} for tool in tools]
+        self._makes = [{port.type for port in tool.outputs} for tool in tools]
 
-    def logits(self, request: str, clauses: Sequence[str], windows: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """Log odds that a clause asks for a tool.
+    def chances(
+        self, parsed: Parsed, windows: Sequence[Sequence[str]], given: Iterable[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of every clause the chance that it asks for a tool: by the rating itself, and against the others.
 
         Args:
-            request: the whole of it.
-            clauses: its clauses.
+            parsed: a request of at least one clause.
             windows: of each clause, its short stretches of words.
+            given: types of attachments, and of what is written in the request.
 
         Returns:
-            float64 of shape (clauses, tools).
+            Two of float64, of shape (clauses, tools), in (0, 1); `chance` mixes them.
         """
         import numpy as np
 
-        found = self.features(request, clauses, windows)
-        total = np.full((len(clauses), len(self._name_stems)), WEIGHTS["bias"])
-        for key, values in found.items():
-            total = total + WEIGHTS[key] * values
-        return total
+        ratings = self.features(parsed, windows, given) @ np.array(list(WEIGHTS.values())) + BIAS
+        alone = 1 / (1 + np.exp(-ratings))
+        among = np.exp(ratings - ratings.max(axis=1, keepdims=True))
+        none = np.exp(NONE - ratings.max(axis=1, keepdims=True))
+        return alone, np.asarray(among / (among.sum(axis=1, keepdims=True) + none))
 
-    def features(
-        self, request: str, clauses: Sequence[str], windows: Sequence[Sequence[str]]
-    ) -> dict[str, NDArray[np.float64]]:
-        """By name, of shape (clauses, tools); see WEIGHTS."""
+    def features(self, parsed: Parsed, windows: Sequence[Sequence[str]], given: Iterable[str]) -> NDArray[np.float64]:
+        """float64 of shape (clauses, tools, features), the last in the order of WEIGHTS; see there."""
         import numpy as np
 
-        texts = list(dict.fromkeys([*clauses, request, *(w for some in windows for w in some)]))
+        shape = (len(parsed.clauses), len(self._tools))
+        found = self._by_cosine(parsed, windows) | self._by_words(parsed.clauses) | self._by_type(parsed, set(given))
+        return np.stack([np.broadcast_to(np.asarray(found[key], float), shape) for key in WEIGHTS], axis=-1)
+
+    def _by_cosine(self, parsed: Parsed, windows: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
+        import numpy as np
+
+        clauses = [clause.text for clause in parsed.clauses]
+        bare = [" ".join(w for w in c.words if w not in NOUN_WORDS) or c.text for c in parsed.clauses]
+        texts = list(dict.fromkeys([*clauses, *bare, parsed.request, *(w for some in windows for w in some)]))
         row = {text: index for index, text in enumerate(texts)}
         vectors = self._encoder.encode(texts)
         name, said = vectors @ self._names.T, vectors @ self._said.T
         by_phrase = vectors @ self._phrases.T
-        count = len(self._name_stems)
-        phrase = np.stack([by_phrase[:, self._owners == i].max(axis=1) for i in range(count)], axis=1)
-        at = [row[text] for text in clauses]
+        phrase = np.stack([by_phrase[:, self._owners == i].max(axis=1) for i in range(len(self._tools))], axis=1)
         within = [[row[text] for text in some] or [row[clause]] for clause, some in zip(clauses, windows, strict=True)]
-        best = [(name[rows].max(axis=0) + phrase[rows].max(axis=0)) for rows in within]
-        whole = said[row[request]]
-        name, said, phrase = name[at], said[at], phrase[at]
-        mean = (name + said + phrase + np.stack(best)) / 5
-        lead = np.stack([mean[:, i] - _rest(mean, i) for i in range(count)], axis=1)
-        features: dict[str, NDArray[np.float64]] = {
-            "name": name,
-            "said": said,
-            "phrase": phrase,
-            "margin": lead,
-            "first": (lead > 0).astype(float),
-            "request": np.tile(whole, (len(clauses), 1)),
-        } | self._by_stems(clauses)
-        return features | self._by_stems(clauses)
+        stretch = np.stack([phrase[rows].max(axis=0) for rows in within])
+        stretch_name = np.stack([name[rows].max(axis=0) for rows in within])
+        at, without = [row[text] for text in clauses], [row[text] for text in bare]
+        lead = _lead((name[at] + said[at] + phrase[at] + stretch + stretch_name) / 5)
+        request = said[[row[parsed.request]]]
+        return {
+            "name": name[at],
+            "said": said[at],
+            "phrase": phrase[at],
+            "stretch": stretch,
+            "stretch_name": stretch_name,
+            "stretch_lead": _lead(stretch),
+            "bare": (name[without] + said[without]) / 2,
+            "signature": vectors[at] @ self._signatures.T,
+            "lead": lead,
+            "request_lead": _lead(request),
+        }
 
-    def _by_stems(self, clauses: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def _by_words(self, clauses: Sequence[Clause]) -> dict[str, NDArray[Any]]:
         import numpy as np
 
-        found = [stems(text) for text in clauses]
-        name = [[self._weight(c & s) / (self._weight(s) or 1) for s in self._name_stems] for c in found]
+        found = [stems(clause.text) for clause in clauses]
+        telling = [[w for w in c.words if w not in SMALL and w not in NOUN_WORDS] for c in clauses]
+        verbs, objects = ([stems(" ".join(t[part])) for t in telling] for part in (slice(0, 1), slice(1, 3)))
         said = [[self._weight(c & s) / (self._weight(c) or 1) for s in self._said_stems] for c in found]
-        length = [[math.log1p(len(c))] * len(self._name_stems) for c in found]
-        return {"name_stems": np.array(name), "said_stems": np.array(said), "length": np.array(length)}
+        return {
+            "said_stems": np.array(said),
+            "verb": np.array([[bool(verb & s) for s in self._all_stems] for verb in verbs]),
+            "object": np.array([[bool(thing & s) for s in self._all_stems] for thing in objects]),
+            "length": np.array([[math.log1p(len(c))] for c in found]),
+            "opening": np.arange(len(clauses))[:, None] == 0,
+            "declares": np.array([[only_says_what_there_is(clause)] for clause in clauses]),
+        }
+
+    def _by_type(self, parsed: Parsed, given: set[str]) -> dict[str, NDArray[Any]]:
+        import numpy as np
+
+        things = given - {TEXT}
+        rows: list[list[dict[str, float]]] = []
+        for index, clause in enumerate(parsed.clauses):
+            known, new = mentioned(clause, DEFINITE) - {TEXT}, mentioned(clause, INDEFINITE) - {TEXT}
+            named = named_in(clause.words) - {TEXT}
+            into, origin = named_after(clause.words, INTO), named_after(clause.words, _FROM)
+            literals = [literal for literal in parsed.literals if literal.clause == index]
+            behind = {file_type(literal.text) for literal in literals if literal.type == URL} - {None}
+            language = any(word in LANGUAGES for word in clause.words)
+            rows.append(
+                [
+                    {
+                        "question": clause.question and any("question" in port.name for port in tool.inputs),
+                        "language": language and bool(_ABOUT_LANGUAGES & every),
+                        "address": (URL in takes) * (bool(behind & makes) - bool(behind and not behind & makes)),
+                        "takes_named": bool(known & takes),
+                        "takes_given": bool(takes & given),
+                        "makes_named": bool(named & makes),
+                        "makes_new": bool(new & makes),
+                        "makes_given": bool(known & (makes - takes) & given),
+                        "into": bool(into & (makes - takes)),
+                        "from": bool(origin & (takes - makes)),
+                        "absent": bool(takes - given - {TEXT}),
+                        "leaves_given": bool(things) and not takes & given,
+                        "several": len(tool.inputs) > 1,
+                    }
+                    for tool, takes, makes, every in zip(
+                        self._tools, self._takes, self._makes, self._all_stems, strict=True
+                    )
+                ]
+            )
+        return {key: np.array([[cell[key] for cell in row] for row in rows], float) for key in rows[0][0]}
 
     def _weight(self, words: frozenset[str]) -> float:
         """Sum of inverse document frequencies over the tools' descriptions."""
@@ -126,9 +240,19 @@ class Ranker:
         return sum(math.log((count + 1) / (sum(w in s for s in self._said_stems) + 0.5)) for w in sorted(words))
 
 
-def _rest(mean: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    """The best of the other tools, by clause; zero if there is none."""
+def _signature(tool: Tool) -> str:
+    """What a tool takes and makes, in words."""
+    takes = " and ".join(port.type for port in tool.inputs) or "nothing"
+    makes = " and ".join(port.type for port in tool.outputs) or "nothing"
+    return f"change {takes}" if takes == makes else f"convert {takes} to {makes}"
+
+
+def _lead(values: NDArray[Any]) -> NDArray[Any]:
+    """How far each column is ahead of the best other one, by row; the value itself where there is no other."""
     import numpy as np
 
-    others = np.delete(mean, index, axis=1)
-    return others.max(axis=1) if others.shape[1] else np.zeros(len(mean))
+    if values.shape[1] == 1:
+        return values
+    ordered = np.sort(values, axis=1)
+    best, second = ordered[:, -1:], ordered[:, -2:-1]
+    return np.asarray(np.where(values == best, values - second, values - best))

@@ -5,17 +5,18 @@ Nothing here knows a tool by its name: a new tool is planned from its descriptio
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import permutations
+from itertools import pairwise
 from typing import Any
 
-from hopline.agent.planning.binding import Binder, Draft, Value
+from hopline.agent.planning.binding import MISSING_COST, Binder, Draft, Value
 from hopline.agent.planning.check import check
 from hopline.agent.planning.choosing import Judgement
-from hopline.agent.planning.clauses import NOUNS, Clause, Parsed, parse
+from hopline.agent.planning.clauses import Clause, Parsed, named_after, parse
 from hopline.agent.planning.matching import Match, matcher
 from hopline.agent.planning.plan import FromAttachment, Plan
 from hopline.tools.artifact import TEXT
@@ -23,27 +24,38 @@ from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
-ASKED = 0.46
-"""A match below this asks for nothing."""
+ASKED = -0.7
+"""Log odds below which a match asks for nothing: chances of a third."""
 
-SECOND = 0.52
-"""A second tool in the same clause needs this much."""
+SECOND = 2.0
+"""A second tool in the same clause needs this much, given the first."""
 
-PLAIN = 0.58
-"""Nearness from which words say plainly what a tool says of itself."""
+PLAIN = 0.6
+"""Nearness from which words say plainly what a tool says of itself; a second tool may be asked for like that."""
 
-NAMED, UNNAMED = 0.2, 0.1
+NAMED, UNNAMED = 1.0, 0.5
 """What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
-CLOSE = 0.15
+CLOSE = 2.5
 """Plans whose score is no further behind would do as well, if they read and make the same."""
 
+_SAID = 0.1
+"""What a plan gains by doing what was asked, however faintly."""
+
+_PLAINLY = 1.0
+"""Score from which a plan does plainly what was asked."""
+_MAKING = frozenset("into as make create generate produce".split())
 _BEAM = 16
 _CANDIDATES = 5
-_ALONE = 0.1
-"""What nearness counts less than a score."""
-_UNUSED_COST = 0.35
-_REPEAT_COST = 0.8
+_MOST_IN_CLAUSE = 3
+_LEAST = 2.0
+"""How far below asking a match may be and still serve where types or a language call for it."""
+_UNUSED_COST = 2.5
+_UNMADE_COST = 1.5
+"""Of a type that a clause names as new, or a language, that nothing makes or speaks after it."""
+_REPEAT_COST = 9.0
+_SURE, _SURE_REPEAT_COST = 4.0, 1.0
+"""Log odds from which a clause that does not say "again" asks for a tool again, and what that costs."""
 _TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 
 
@@ -74,7 +86,8 @@ class Reading:
 
     Attributes:
         parsed: clauses and literals.
-        matches: of clauses and tools, best first, before types have their say.
+        types: of what is given, attached or written.
+        matches: of clauses and tools, best first.
         small_talk: the request is nearer to a greeting than to anything a tool does.
     """
 
@@ -82,10 +95,12 @@ class Reading:
         self.request, self.registry, self.attachments = request, registry, attachments
         self.parsed = parse(request)
         self.tools = {tool.name: tool for tool in registry}
-        self._matcher = matcher(tuple((tool.name, tool.description) for tool in registry))
+        self._matcher = matcher(list(registry))
         self.uses_encoder = self._matcher.uses_encoder
-        self.matches = self._matcher.matches(self.parsed.clauses, request)
         self.given = _values(self.parsed, attachments)
+        written = [TEXT for literal in self.parsed.literals if literal.type == TEXT]
+        self.types = frozenset(value.type for value in self.given).union(written)
+        self.matches = self._matcher.matches(self.parsed, self.types)
 
     @cached_property
     def small_talk(self) -> bool:
@@ -105,18 +120,23 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
         NoPlan: see `plan`.
     """
     parsed, tools, given = reading.parsed, reading.tools, reading.given
-    found = _adjusted(reading.matches, parsed, tools)
-    if judged:
-        found = _judged(found, judged)
+    found = _judged(reading.matches, judged) if judged else reading.matches
+    found = _once(found, parsed)
+    _refuse_unmakeable(reading)
     drafts = _search(parsed, tools, found, given, ASKED)
     if not drafts[0].steps and found and not reading.small_talk:
+        # What is asked for plainly and lacks only its input is not exchanged for something else.
+        lacking = next((d for d in drafts if d.missing), None)
+        if lacking is not None and lacking.score + MISSING_COST * len(lacking.missing) > _PLAINLY:
+            raise _no_plan(lacking)
         surest = max((m.score for m in found if m.score < ASKED), default=0.0)
-        drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.05], given, -1.0)
+        drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.5], given, -math.inf)
         drafts = [d for d in drafts if d.steps] or drafts
     best = drafts[0]
     if best.missing:
-        raise NoPlan(f"{best.missing[0]}.", hint="Attach it, or add a tool that does; see: hopline tools")
+        raise _no_plan(best)
     steps = best.steps
+    _refuse_unreadable(reading, best)
     why: dict[str, Any] = {
         "clauses": [clause.text for clause in parsed.clauses],
         "matches": [
@@ -140,6 +160,41 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
         source.attachment: v.type for v in given for source in v.sources if isinstance(source, FromAttachment)
     }
     return made.model_copy(update={"problems": check(made, reading.registry, handles)})
+
+
+def _no_plan(draft: Draft) -> NoPlan:
+    return NoPlan(f"{draft.missing[0]}.", hint="Attach it, or add a tool that does; see: hopline tools")
+
+
+def _refuse_unmakeable(reading: Reading) -> None:
+    """Nothing stands in for a type that is plainly to be made and that no tool makes.
+
+    Raises:
+        NoPlan: there is one.
+    """
+    made = {port.type for tool in reading.tools.values() for port in tool.outputs}
+    for clause in reading.parsed.clauses:
+        for kind in sorted(named_after(clause.words, _MAKING) - made - reading.types - {TEXT}):
+            have = " or ".join(sorted(reading.types)) or TEXT
+            raise NoPlan(
+                f"nothing here makes {kind}, which {clause.text!r} asks for.",
+                hint=f"Add a tool that makes {kind} from {have}; what there is: hopline tools",
+            )
+
+
+def _refuse_unreadable(reading: Reading, best: Draft) -> None:
+    """A plan that reads nothing of what was attached is none, where no tool could read it.
+
+    Raises:
+        NoPlan: so it is.
+    """
+    taken = {port.type for tool in reading.tools.values() for port in tool.inputs}
+    unreadable = sorted(set(reading.attachments.values()) - taken)
+    if best.steps and unreadable and not any(value.used and value.clause == -1 for value in best.values):
+        raise NoPlan(
+            f"nothing here takes {unreadable[0]}.",
+            hint=f"Add a tool that makes text of {unreadable[0]}; what there is: hopline tools",
+        )
 
 
 def _judged(matches: Sequence[Match], judged: Judgement) -> list[Match]:
@@ -173,91 +228,34 @@ def _values(parsed: Parsed, attachments: Mapping[str, str]) -> tuple[Value, ...]
     return tuple(values)
 
 
-def _adjusted(matches: Sequence[Match], parsed: Parsed, tools: Mapping[str, Tool]) -> list[Match]:
-    """Matches with what types say added: a question for a tool that takes one, a thing it takes or makes."""
-    adjusted = []
-    for m in matches:
-        tool = tools[m.tool]
-        clause = parsed.clauses[m.clause]
-        score = m.score
-        if clause.question and any("question" in port.name for port in tool.inputs):
-            score += 0.12
-        adjusted.append(replace(m, score=score + _fit(clause, tool)))
-    ranked = sorted(adjusted, key=lambda m: (-m.score, m.clause, m.start, m.tool))
-    return _once(ranked, parsed)
-
-
-def _asking(clause: Clause, matches: Sequence[Match]) -> list[Match]:
-    """The matches of a clause that ask for something.
-
-    Words in what a verb is about ("draw *what is said in the recording*") ask for nothing, if the verb does.
-    """
-    begins = next((i for i, word in enumerate(clause.words) if i > 0 and word in ("what", "whatever", "who")), None)
-    if begins is None or not any(m.start < begins for m in matches):
-        return list(matches)
-    return [m for m in matches if m.start < begins]
-
-
 def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
-    """A tool stands for the clause that asks for it best; for others only where they ask for more of it.
-
-    A clause that only says what there is ("I have a shaky video") asks for nothing.
-    """
+    """A tool stands for the clause that asks for it most; for others only where they ask for more of it."""
     kept: list[Match] = []
     seen: dict[str, set[str]] = {}
     best = {m.clause: m.score for m in reversed(ranked)}
-    for m in sorted(ranked, key=lambda m: (m.score < best[m.clause], -m.score, m.clause, m.start, m.tool)):
+    for m in sorted(ranked, key=lambda m: (-m.score, m.clause, m.start, m.tool)):
         words = set(parsed.clauses[m.clause].words)
-        if _DECLARES.match(parsed.clauses[m.clause].text) and len(parsed.clauses) > 1:
-            m = replace(m, score=m.score - _DECLARED_COST)
-        elif m.tool in seen and not (words | seen[m.tool]) & _MORE:
-            m = replace(m, score=m.score - _REPEAT_COST)
+        if m.tool in seen and not words & _MORE:
+            m = replace(m, score=m.score - (_SURE_REPEAT_COST if m.score >= _SURE else _REPEAT_COST))
         elif m.score >= best[m.clause]:
             seen.setdefault(m.tool, set()).update(words)
         kept.append(m)
     return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
 
-_DECLARES = re.compile(r"(?:and )?(?:i have|i've|i got|we have|here is|here's|here are|there is|given|this is my)\b")
-_MORE = {"again", "back", "another", "also", "both", "each"}
-_DECLARED_COST = 0.2
-
-
-def _fit(clause: Clause, tool: Tool) -> float:
-    """How the things a clause names go with what a tool takes and makes."""
-    definite, indefinite = Binder._mentioned(clause, _DEFINITE), Binder._mentioned(clause, _INDEFINITE)
-    takes = {port.type for port in tool.inputs}
-    makes = {port.type for port in tool.outputs}
-    score = 0.0
-    into = re.search(r"\b(?:into|as|make it) an? (\w+)", clause.text)
-    for kind in [k for k, nouns in NOUNS.items() if into and into[1] in nouns and k != TEXT]:
-        score += 0.3 if kind in makes else -0.2
-    for kind in definite - {TEXT}:
-        score += 0.12 if kind in takes else 0.0
-        score -= 0.3 if kind in makes - takes else 0.0
-    for kind in indefinite - {TEXT}:
-        score += 0.12 if kind in makes else 0.0
-        score -= 0.2 if kind in takes - makes else 0.0
-    return score
-
-
-_DEFINITE = {"the", "this", "that", "these", "those", "my", "your", "our", "its", "both", "each", "all", "two"}
-_INDEFINITE = {"a", "an", "some", "another", "new", "make", "draw", "create", "generate"}
+_MORE = {"again", "back", "another", "also"}
 
 
 def _search(
     parsed: Parsed, tools: Mapping[str, Tool], found: Sequence[Match], given: tuple[Value, ...], asked: float
 ) -> list[Draft]:
-    affinity: dict[str, float] = {}
-    for m in found:
-        affinity[m.tool] = max(affinity.get(m.tool, 0.0), m.score)
-    binder = Binder(tools, parsed, affinity)
+    binder = Binder(tools, parsed, found, ASKED)
     drafts = [Draft(values=given)]
     for index in _order(parsed):
-        here = [m for m in found if m.clause == index and (m.score >= asked or m.nearness >= PLAIN)]
-        here = _asking(parsed.clauses[index], here)
+        here = [m for m in found if m.clause == index]
         options = _options(here, asked, tools, parsed.clauses[index])
         grown = [_extend(binder, draft, option, index) for draft in drafts for option in options]
+        grown = [replace(d, score=d.score - _UNMADE_COST * binder.unmade(d, index)) for d in grown]
         drafts = sorted(grown, key=lambda d: -d.score)[:_BEAM]
     ended = [
         replace(d, score=d.score - _UNUSED_COST * sum(not v.used and v.clause == -1 for v in d.values)) for d in drafts
@@ -281,25 +279,47 @@ def _order(parsed: Parsed) -> list[int]:
 def _options(
     matches: Sequence[Match], threshold: float, tools: Mapping[str, Tool], clause: Clause
 ) -> list[tuple[Match, ...]]:
-    """What a clause may ask for: nothing, one tool, or two of which the second takes what the first makes."""
+    """What a clause may ask for: nothing, one tool, or up to three of which each takes what the one before makes."""
     top = list(matches[:_CANDIDATES])
-    options: list[tuple[Match, ...]] = [(), *((m,) for m in top if m.score >= threshold)]
-    for first, second in permutations(top, 2):
-        made = {port.type for port in tools[first.tool].outputs}
-        chained = bool(tools[second.tool].inputs) and tools[second.tool].inputs[0].type in made
-        apart = not (_span(first, tools, clause) & _span(second, tools, clause))
-        # One of two may be far behind the other in score, if its own words say it plainly.
-        plain = max(first.score, second.score) >= threshold and min(first.nearness, second.nearness) >= PLAIN
-        if chained and apart and (plain or min(first.score, second.score) >= max(threshold, SECOND)):
-            options.append((first, second))
+    options: list[tuple[Match, ...]] = [(), *((m,) for m in top if m.score >= threshold - _LEAST)]
+    surest = top[0] if top and top[0].score >= threshold else None
+    beside = {m.tool: _beside(m, surest, threshold) for m in top} if surest else {}
+    able = [replace(m, score=score) for m in top if (score := beside.get(m.tool)) is not None]
+    chains: list[tuple[Match, ...]] = [(m,) for m in able]
+    for _ in range(_MOST_IN_CLAUSE - 1):
+        chains = [
+            (*chain, m)
+            for chain in chains
+            for m in able
+            if _takes(tools[m.tool], tools[chain[-1].tool])
+            and all(m.tool != o.tool and not _span(m, tools, clause) & _span(o, tools, clause) for o in chain)
+        ]
+        options += sorted((c for c in chains if any(m.tool == surest.tool for m in c)), key=_turned) if surest else []
     return options
+
+
+def _beside(match: Match, surest: Match, threshold: float) -> float | None:
+    """Score of a match where its clause asks for the surest one too; None where it asks for that alone."""
+    if match is surest:
+        return match.score
+    score = max(match.score, match.beside(surest))
+    return max(score, threshold) if match.nearness >= PLAIN or score >= SECOND else None
+
+
+def _turned(chain: Sequence[Match]) -> int:
+    """How often a chain goes against the order of the words."""
+    return sum(first.start > second.start for first, second in pairwise(chain))
+
+
+def _takes(second: Tool, first: Tool) -> bool:
+    return bool(second.inputs) and second.inputs[0].type in {port.type for port in first.outputs}
 
 
 def _span(match: Match, tools: Mapping[str, Tool], clause: Clause) -> set[int]:
     """Positions a match speaks for: with a tool that makes things of text, the prompt after it too."""
     tool = tools[match.tool]
     generates = any(p.type == TEXT for p in tool.inputs) and all(p.type != TEXT for p in tool.outputs)
-    prompt = bool(set(clause.words[match.start + 1 : match.start + 3]) & {"a", "an", "some", "two", "three", "me"})
+    prompt = bool(set(clause.words[match.start + 1 : match.start + 3]) & {"a", "an", "some", "two", "three"})
     return set(range(match.start, len(clause.words))) if generates and prompt else match.span
 
 
@@ -313,11 +333,14 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
     clause = binder.parsed.clauses[index]
     for m in option:
         times = next((n for words, n in _TIMES.items() if words in clause.text), 1)
+        heeded = any(step.tool == m.tool and step.id in draft.bridging for step in draft.steps)
         for turn in range(times):
             grown = binder.append(draft, binder.tools[m.tool], index, m.words)
-            if turn == 0 and _repeats(draft, grown):
-                grown = replace(grown, score=grown.score - _REPEAT_COST)
+            if turn == 0:
+                grown = replace(grown, score=grown.score + binder.also_asked(draft, grown, m))
+                if _repeats(draft, grown):
+                    grown = replace(grown, score=grown.score - _REPEAT_COST)
             draft = grown
-        gain = max(m.score, m.nearness - _ALONE) if len(option) > 1 else m.score
-        draft = replace(draft, score=draft.score + gain - ASKED + 0.02)
+        if not heeded:
+            draft = replace(draft, score=draft.score + m.score - ASKED + _SAID)
     return draft

@@ -22,7 +22,7 @@ SMALL = frozenset(
 
 
 def phrases(tool: Tool) -> list[str]:
-    """What a tool calls itself: its name, each sentence, and each phrase of a sentence."""
+    """What a tool calls itself: its name, each sentence, each phrase of a sentence, and its examples."""
     found = [re.sub(r"[_-]+", " ", tool.name)]
     for sentence in re.split(r"(?<=[.;])\s+", tool.description):
         found.append(sentence)
@@ -30,7 +30,7 @@ def phrases(tool: Tool) -> list[str]:
     named = [phrase.strip(" .;:,").lower() for phrase in found]
     # The mere name of a thing ("photo", in "a picture, photo or drawing") is no phrase for what is done.
     telling = [p for p in named if any(w not in SMALL and w not in NOUN_WORDS for w in p.split())]
-    return list(dict.fromkeys(telling or named[:1]))
+    return list(dict.fromkeys([*(telling or named[:1]), *(example.lower() for example in tool.examples)]))
 
 
 def stems(text: str) -> frozenset[str]:

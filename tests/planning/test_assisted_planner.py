@@ -91,12 +91,12 @@ def test_one_answer_of_two_is_enough_and_a_long_list_is_not_shown_whole() -> Non
 
 @pytest.mark.models
 def test_its_word_decides_what_the_encoder_leaves_open() -> None:
-    request = "Tell me about this."
-    read = assisted.plan(request, installed(), GIVEN, Model("image_ocr"))
+    request = "Make sense of this picture."
+    asked = assisted.plan(request, installed(), GIVEN, Model("visual_question_answering"))
     seen = assisted.plan(request, installed(), GIVEN, Model("image_captioning"))
-    assert read.tools == ["image_ocr"]
+    assert asked.tools == ["visual_question_answering"]
     assert seen.tools == ["image_captioning"]
-    assert not read.errors
+    assert not asked.errors
     assert not seen.errors
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hopline.agent.planning import typed
 from hopline.agent.planning.check import check
 from hopline.agent.planning.clauses import is_address, parse
-from hopline.agent.planning.plan import FromText, Plan, Step
+from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Step
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import Tool, ports
@@ -32,6 +35,129 @@ def test_any_request_gives_a_plan_that_checks_or_says_what_is_missing(request_te
 @pytest.mark.models
 def test_the_same_request_gives_the_same_plan() -> None:
     assert typed.plan(ASK[0], installed(), ASK[1]) == typed.plan(ASK[0], installed(), ASK[1])
+
+
+def _planned(request: str, *kinds: str, registry: Registry | None = None) -> Plan:
+    handles = {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
+    made = typed.plan(request, registry or installed(), handles)
+    assert not made.errors
+    return made
+
+
+@pytest.mark.models
+def test_quoted_text_goes_where_it_is_asked_for_and_a_language_is_a_parameter() -> None:
+    translated, spoken = _planned("Translate 'where is the station' into Spanish and say it.").steps
+    assert translated.inputs["text"] == (FromText(text="where is the station"),)
+    assert translated.parameters == {"language": "Spanish"}
+    assert spoken.inputs["text"] == (FromStep(step=translated.id),)
+
+
+@pytest.mark.models
+def test_a_count_makes_as_many_steps_and_is_not_drawn() -> None:
+    drawn = _planned("Draw a red house three times.")
+    assert [(step.tool, step.inputs["text"]) for step in drawn.steps] == [
+        ("text_to_image", (FromText(text="a red house"),))
+    ] * 3
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("request_text", "kind", "tools"),
+    [
+        ("Describe both photos and tell me what they have in common.", "image", ["image_captioning"]),
+        ("Transcribe both memos and tell me what they have in common.", "audio", ["speech_to_text"]),
+    ],
+)
+def test_a_join_reads_what_was_made_of_every_attachment(request_text: str, kind: str, tools: list[str]) -> None:
+    made = _planned(request_text, kind, kind)
+    assert made.tools == [*tools, "question_answering"]
+    each, join = made.steps
+    assert each.inputs[kind] == (FromAttachment(attachment=f"{kind}1"), FromAttachment(attachment=f"{kind}2"))
+    assert join.inputs["text"] == (FromStep(step=each.id),)
+    assert join.inputs["question"] == (FromText(text="tell me what they have in common"),)
+
+
+@pytest.mark.models
+def test_a_question_is_the_one_that_was_typed_or_spoken() -> None:
+    (typed_one,) = _planned("What colour is the car in the picture?", "image").steps
+    assert typed_one.inputs["question"] == (FromText(text="What colour is the car in the picture?"),)
+    heard, answered = _planned("Answer the spoken question about the picture.", "image", "audio").steps
+    assert answered.inputs["question"] == (FromStep(step=heard.id),)
+
+
+@pytest.mark.models
+def test_what_was_made_before_is_read_and_what_is_new_is_not() -> None:
+    told = _planned("Describe the photo and draw a red balloon.", "image").steps[1]
+    assert told.inputs["text"] == (FromText(text="a red balloon"),)
+    referred = _planned("Transcribe the memo and draw the text.", "audio").steps[1]
+    assert referred.inputs["text"] == (FromStep(step="step1"),)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("request_text", "kinds", "message"),
+    [
+        ("Transcribe this.", (), "speech_to_text needs audio, and nothing here makes audio"),
+        ("Describe this photo.", (), "image_captioning needs image, and nothing here makes image"),
+        ("Turn this recording into a video.", ("audio",), "nothing here makes video"),
+        ("Translate this map into French.", ("map",), "nothing here takes map"),
+    ],
+)
+def test_without_a_plan_the_missing_conversion_is_named(
+    request_text: str, kinds: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(NoPlan, match=message) as refused:
+        _planned(request_text, *kinds)
+    assert "hopline tools" in refused.value.hint
+
+
+@pytest.mark.models
+def test_examples_of_a_tool_are_words_that_ask_for_it() -> None:
+    plain = Tool(name="t1", description="Works on text.", inputs=ports("text"), outputs=ports("score"))
+    other = Tool(name="t2", description="Counts words.", inputs=ports("text"), outputs=ports("score"))
+    taught = Tool(
+        name="t1",
+        description="Works on text.",
+        inputs=ports("text"),
+        outputs=ports("score"),
+        examples=("rhyme with it", "make a rhyme"),
+    )
+    asked = "Make a rhyme on 'blue moon'."
+
+    def score(*tools: Tool) -> float:
+        matches = typed.Reading(asked, Registry(tools=tools), {}).matches
+        return max(m.score for m in matches if m.tool == "t1")
+
+    assert score(taught, other) > score(plain, other) + 1
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("held_out", [False, True], ids=["developed on", "held out"])
+def test_requests_in_plain_words_are_planned_as_people_mean_them(held_out: bool) -> None:
+    cases = map(json.loads, (Path(__file__).parent / "requests.jsonl").read_text("utf-8").splitlines())
+    met = []
+    for case in cases:
+        if bool(case.get("held_out")) == held_out:
+            kinds = case["attachments"]
+            handles = {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
+            try:
+                made = typed.plan(case["request"], installed(), handles)
+            except NoPlan:
+                met.append(False)
+                continue
+            called = [t for step in made.steps for t in [step.tool] * _width(step, made)]
+            met.append(called in case["accept"])
+    assert sum(met) / len(met) >= (0.7 if held_out else 0.85)
+
+
+def _width(step: Step, plan: Plan) -> int:
+    """How often a step runs: once an item of what it maps over."""
+    counts = [
+        sum(_width(plan.step(s.step), plan) if isinstance(s, FromStep) else 1 for s in sources)
+        for name, sources in step.inputs.items()
+        if not installed().tool(step.tool).input(name).many
+    ]
+    return max(counts, default=1)
 
 
 @pytest.mark.models

@@ -1,0 +1,180 @@
+"""Fit the weights of the typed planner's ranking, and say how they do on what they were not fitted to.
+
+    python benchmarks/fit_ranking.py --shared DIR [--folds 5]
+
+Learns from requests whose tools are known: TaskBench's development cases and the requests over our own
+tools (not those held out). Which clause asks for which tool is not known, so a tool's chance is that some
+clause asks for it. Prints the weights, and the node F1 of tools with a chance of a third or more: on
+requests left out in turn, and on each tool list with weights from the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hopline.agent.planning.matching import matcher
+from hopline.agent.planning.ranking import WEIGHTS
+from hopline.agent.planning.typed import Reading
+from hopline.tools.registry import Registry, installed
+from hopline.tools.spec import tool_from_json
+from scipy.optimize import minimize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+LEAST = 1 / 3
+SHRINK = 3.0
+COUNTS = {"own": 2.0}
+"""Requests over our own tools, of which there are fewer, count double."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request whose tools are known.
+
+    Attributes:
+        registry: name of its tool list.
+        features: of shape (clauses, tools, features).
+        wanted: 1.0 by tool that it asks for.
+    """
+
+    registry: str
+    features: NDArray[np.float64]
+    wanted: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """Weights by feature, and the three numbers beside them; see `ranking`."""
+
+    weights: NDArray[np.float64]
+    bias: float
+    none: float
+    share: float
+
+    def chances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By tool, that some clause asks for it."""
+        return np.asarray(-np.expm1(_log_unasked(features @ self.weights + self.bias, self.none, self.share)[0]))
+
+
+def requests(shared: Path) -> list[Asked]:
+    """All that may be learned from."""
+    found = []
+    for name in ("huggingface", "multimedia"):
+        registry = Registry(
+            tools=map(tool_from_json, json.loads((shared / f"taskbench/{name}-tools.json").read_text()))
+        )
+        cases = _lines(shared / f"taskbench/{name}-dev.jsonl")
+        found += [_asked(name, registry, case["request"], [], case["nodes"]) for case in cases]
+    for path in (shared / "requests-dev.jsonl", HERE.parent / "tests/planning/requests.jsonl"):
+        cases = [case for case in _lines(path) if case["accept"][0] and not case.get("held_out")]
+        found += [_asked("own", installed(), case["request"], case["attachments"], case["accept"][0]) for case in cases]
+    return found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _asked(name: str, registry: Registry, request: str, kinds: Sequence[str], wanted: Sequence[str]) -> Asked:
+    handles = {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
+    reading = Reading(request, registry, handles)
+    features = matcher(list(registry)).features(reading.parsed, reading.types)
+    return Asked(registry=name, features=features, wanted=np.array([float(tool.name in wanted) for tool in registry]))
+
+
+def fit(learned: Sequence[Asked]) -> Fitted:
+    """Weights of the greatest likelihood, drawn to 0 in units of each feature's spread."""
+    every = np.concatenate([a.features.reshape(-1, len(WEIGHTS)) for a in learned])
+    spread = every.std(axis=0) + 1e-9
+    scaled = [a.features / spread for a in learned]
+
+    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, bias, none, pull = point[:-3], point[-3], point[-2], point[-1]
+        share = 1 / (1 + np.exp(-pull))
+        total, slope = SHRINK * float(weights @ weights) / 2, np.zeros_like(point)
+        slope[:-3] = SHRINK * weights
+        for features, asked in zip(scaled, learned, strict=True):
+            ratings = features @ weights + bias
+            unasked, (alone, competing, absent, chance) = _log_unasked(ratings, none, share)
+            likely = np.clip(-np.expm1(unasked), 1e-9, 1.0)
+            counts = COUNTS.get(asked.registry, 1.0)
+            total -= counts * float(np.sum(asked.wanted * np.log(likely) + (1 - asked.wanted) * unasked))
+            by_chance = counts * (1 - asked.wanted - asked.wanted * np.exp(unasked) / likely) / (1 - chance)
+            pulled = (by_chance * competing).sum(axis=1, keepdims=True)
+            by_rating = share * by_chance * alone * (1 - alone) + (1 - share) * competing * (by_chance - pulled)
+            slope[:-3] += np.tensordot(by_rating, features, axes=([0, 1], [0, 1]))
+            slope[-3] += by_rating.sum()
+            slope[-2] -= (1 - share) * float((absent * pulled).sum())
+            slope[-1] += share * (1 - share) * float((by_chance * (alone - competing)).sum())
+        return total, slope
+
+    start = np.zeros(len(WEIGHTS) + 3)
+    start[-3] = -4.0
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 400}).x
+    return Fitted(
+        weights=found[:-3] / spread,
+        bias=float(found[-3]),
+        none=float(found[-2]),
+        share=float(1 / (1 + np.exp(-found[-1]))),
+    )
+
+
+def _log_unasked(ratings: NDArray[np.float64], none: float, share: float) -> tuple[NDArray[np.float64], Any]:
+    """Log of the chance that no clause asks for a tool, and what it was made of."""
+    alone = 1 / (1 + np.exp(-ratings))
+    top = np.maximum(ratings.max(axis=1, keepdims=True), none)
+    among, absent = np.exp(ratings - top), np.exp(none - top)
+    whole = among.sum(axis=1, keepdims=True) + absent
+    chance = (share * alone + (1 - share) * among / whole).clip(0, 1 - 1e-9)
+    return np.log1p(-chance).sum(axis=0), (alone, among / whole, absent / whole, chance)
+
+
+def node_f1(fitted: Fitted, asked: Asked) -> float:
+    """F1 of the tools with a chance of `LEAST` or more; the likeliest where there is none."""
+    chances = fitted.chances(asked.features)
+    chosen = chances >= min(LEAST, chances.max())
+    return float(2 * (chosen * asked.wanted).sum() / (chosen.sum() + asked.wanted.sum()))
+
+
+def left_out(learned: Sequence[Asked], parts: Sequence[int]) -> list[Fitted]:
+    """For each request the fit on all that are in another part."""
+    fits = {p: fit([a for a, part in zip(learned, parts, strict=True) if part != p]) for p in sorted(set(parts))}
+    return [fits[part] for part in parts]
+
+
+def main() -> None:
+    """Print the weights and how they do."""
+    parser = argparse.ArgumentParser(description="Fit the weights of the typed planner's ranking.")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--folds", type=int, default=5)
+    options = parser.parse_args()
+    learned = requests(options.shared)
+    fitted = fit(learned)
+    for name, weight in zip(WEIGHTS, fitted.weights, strict=True):
+        print(f'    "{name}": {weight:.2f},')
+    print(f"BIAS, NONE, SHARE = {fitted.bias:.2f}, {fitted.none:.2f}, {fitted.share:.2f}")
+    lists = sorted({a.registry for a in learned})
+    turns = np.random.default_rng(0).permutation(len(learned)) % options.folds
+    ways = {
+        "fitted on these": [fitted] * len(learned),
+        "requests left out": left_out(learned, turns.tolist()),
+        "tool list left out": left_out(learned, [lists.index(a.registry) for a in learned]),
+    }
+    for way, fits in ways.items():
+        scores = {
+            name: np.mean([node_f1(f, a) for f, a in zip(fits, learned, strict=True) if a.registry == name])
+            for name in lists
+        }
+        print(f"node F1, {way}: " + ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()))
+
+
+if __name__ == "__main__":
+    main()
