@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from hopline.agent.faces.serve.line import WAITING_EACH, Job, Line
 from hopline.agent.faces.serve.reports import reports_in
 from hopline.agent.faces.serve.showing import PARTS, run_parts
 from hopline.agent.hops.journal import Journal
+from hopline.agent.planning.plan import FromAttachment
 from hopline.agent.running.profile import Profile
 from hopline.tools.errors import BadInput, NotFound, UserError
 from hopline.tools.fakes import fake_registry, spoken
@@ -180,7 +180,8 @@ def test_a_follow_up_refers_to_what_was_made_until_a_new_conversation(
     first = asked(host, "one", "Transcribe the recording.", wait_until, [uploaded(host, "one", tmp_path)])
     again = asked(host, "one", "Transcribe the recording again.", wait_until)
     asks = host.run("one", again.run)
-    assert json.dumps(asks.record.plan).count("run1.audio1") == 1
+    assert asks.plan is not None
+    assert [step.inputs["audio"] for step in asks.plan.steps] == [(FromAttachment(attachment="run1.audio1"),)]
     assert asks.outputs[0].text == HEARD
     host.new_conversation("one")
     alone = asked(host, "one", "Say good evening aloud.", wait_until)
