@@ -1,8 +1,8 @@
 """The pictogram pair: scenes drawn and read back, on fresh seeds, in a closed loop.
 
-Closed loop: the reader's exemplars are the very pictograms that are drawn. The figure across styles,
-single things in another emoji style that the reader has never seen, stands beside it; that style is
-fetched from its package into a cache folder.
+Closed loop: the reader's exemplars are the very pictograms that are drawn. The figures across styles,
+single things in other emoji styles that the reader has never seen, stand beside it; these styles are
+fetched from their packages into a cache folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import io
 import json
 import random
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from hopline.tools.home import models_folder
-from hopline.tools.image_captioning.bank import foreground
+from hopline.tools.image_captioning.bank import box, foreground
 from hopline.tools.image_captioning.scene_reading import SceneRead, first_guess, read
 from hopline.tools.openmoji import COLOURS, nouns
 from hopline.tools.text_to_image.pictograms import draw
@@ -31,7 +32,10 @@ from PIL import Image
 RELATIONS = ("left of", "right of", "next to", "above", "below", "on")
 # What the reader says for a relation that was drawn: "next to" is drawn to the left.
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above", "on": "below"}
-STYLE = ("@twemoji/svg", "15.0.0", "Twemoji (CC BY 4.0)")
+STYLES = {
+    "Twemoji (CC BY 4.0), kept apart": ("@twemoji/svg", "15.0.0"),
+    "Noto Emoji (Apache-2.0), on which weights were chosen": ("@iconify-json/noto", "1.2.3"),
+}
 BARS = {"objects recall": 0.95, "objects precision": 0.90, "counts": 0.96, "colours": 0.93, "relations": 0.90}
 ALL_RIGHT = {"clean": 0.82, "JPEG q30": 0.75, "256 pixels": None}
 
@@ -128,43 +132,71 @@ def closed_loop(count: int, seed: int) -> dict[str, Any]:
     return {"figures": figures, "draw_s": float(np.median(drawing_s)), "read_s": float(np.median(reading_s))}
 
 
-def across_styles() -> dict[str, Any]:
-    """Share of single things of another style whose name is the reader's first guess."""
+def across_styles() -> dict[str, dict[str, float]]:
+    """Share of single things of other styles whose name is the reader's first guess, by style."""
+    found = {}
+    for style, (package, version) in STYLES.items():
+        folder = _package(package, version)
+        drawings = _iconify(folder) if (folder / "icons.json").exists() else _files(folder)
+        marks = [_first_guess(svg) == noun for noun, code in nouns().items() if (svg := drawings(code))]
+        found[style] = {"top1": sum(marks) / max(len(marks), 1), "n": len(marks)}
+    return found
+
+
+def _first_guess(svg: str) -> str:
     import resvg_py
 
-    folder = _style_folder()
-    right, total = 0, 0
-    for noun, code in nouns().items():
-        path = folder / f"{code.lower()}.svg"
-        path = path if path.exists() else folder / f"{code.lower().replace('-fe0f', '')}.svg"
-        if not path.exists():
-            continue
-        png = resvg_py.svg_to_bytes(svg_string=path.read_text("utf-8"), width=160, height=160)
-        drawn = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-        white = Image.new("RGBA", (200, 200), "white")
-        white.alpha_composite(drawn, (20, 20))
-        pixels = np.asarray(white.convert("RGB"), np.uint8)
-        mask = foreground(pixels, np.full((200, 3), 255.0, np.float32))
-        ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        place = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-        guess = first_guess(pixels[place], mask[place])
-        right += guess == noun
-        total += 1
-    return {"style": STYLE[2], "top1": right / max(total, 1), "n": total}
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=160, height=160)
+    drawn = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    white = Image.new("RGBA", (200, 200), "white")
+    white.alpha_composite(drawn, (20, 20))
+    pixels = np.asarray(white.convert("RGB"), np.uint8)
+    mask = foreground(pixels, np.full((200, 3), 255.0, np.float32))
+    top, left, bottom, right = box(mask)
+    return first_guess(pixels[top:bottom, left:right], mask[top:bottom, left:right])
 
 
-def _style_folder() -> Path:
-    """The other style's pictures, fetched from its package if they are not here."""
-    folder = models_folder().parent / "cache" / f"twemoji-{STYLE[1]}"
+def _codes(code: str) -> tuple[str, str]:
+    """A code point as other styles write it: with and without the variation selector."""
+    return code.lower(), code.lower().replace("-fe0f", "")
+
+
+def _files(folder: Path) -> Callable[[str], str]:
+    """A style of one SVG a code point: the drawing of a code point, empty if there is none."""
+
+    def drawing(code: str) -> str:
+        paths = [path for name in _codes(code) if (path := folder / f"{name}.svg").exists()]
+        return paths[0].read_text("utf-8") if paths else ""
+
+    return drawing
+
+
+def _iconify(folder: Path) -> Callable[[str], str]:
+    """The same of a style in Iconify's JSON."""
+    icons = json.loads((folder / "icons.json").read_text("utf-8"))
+    names = json.loads((folder / "chars.json").read_text("utf-8"))
+    size = f"0 0 {icons.get('width', 16)} {icons.get('height', 16)}"
+
+    def drawing(code: str) -> str:
+        found = [icons["icons"][names[name]] for name in _codes(code) if names.get(name) in icons["icons"]]
+        space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        return f'<svg {space} viewBox="{size}">{found[0]["body"]}</svg>' if found else ""
+
+    return drawing
+
+
+def _package(name: str, version: str) -> Path:
+    """A package's files, fetched if they are not here."""
+    folder = models_folder().parent / "cache" / f"{name.replace('/', '-').lstrip('@')}-{version}"
     if not folder.exists():
         with tempfile.TemporaryDirectory() as scratch:
-            command = ["npm", "pack", "--silent", f"{STYLE[0]}@{STYLE[1]}"]
+            command = ["npm", "pack", "--silent", f"{name}@{version}"]
             subprocess.run(command, cwd=scratch, check=True, stdout=subprocess.DEVNULL)
             (packed,) = Path(scratch).glob("*.tgz")
             with tarfile.open(packed) as archive:
                 archive.extractall(scratch, filter="data")
             folder.parent.mkdir(parents=True, exist_ok=True)
-            (Path(scratch) / "package").rename(folder)
+            shutil.copytree(Path(scratch) / "package", folder)
     return folder
 
 
@@ -187,7 +219,8 @@ def main() -> None:
             bar = f"  ({bars[key]:.2f})" if bars.get(key) else ""
             print(f"  {name:10} {key:18} {value:.3f} [{low:.3f}, {high:.3f}]{bar}")
     print(f"  draw {found['draw_s']:.3f} s (0.1), read {found['read_s']:.3f} s (0.5), median of one picture")
-    print(f"across styles, {other['style']}: first guess right {other['top1']:.3f} of {other['n']} things (0.55)")
+    for style, got in other.items():
+        print(f"across styles, {style}: first guess right {got['top1']:.3f} of {got['n']} things (0.55)")
 
 
 if __name__ == "__main__":

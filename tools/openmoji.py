@@ -14,8 +14,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
 
 from hopline.tools.models import path_of
+
+Outlines = Literal["black", "grey", "none"]
 
 MODEL = "openmoji"
 CREDIT = "Pictograms: OpenMoji, the open-source emoji and icon project, CC BY-SA 4.0"
@@ -76,6 +80,7 @@ COLOUR_WORDS: Mapping[str, str] = {
     "beige": "brown",
 }
 
+_BLACK_LINE = re.compile(r'stroke="#000(?:000)?"')
 _FILL = re.compile(r'(fill|stroke)="(#[0-9a-fA-F]{3,6})"')
 
 
@@ -129,18 +134,23 @@ def _folder() -> Path:
 
 
 @lru_cache(maxsize=2048)
-def inner_svg(noun: str, colour: str = "") -> str:
+def inner_svg(noun: str, colour: str = "", *, outlines: Outlines = "black") -> str:
     """The drawing of a noun without its outer element, in a box of 72 × 72.
 
     Args:
         noun: of `nouns()`.
         colour: of `COLOURS`; its fills take this colour, lighter and darker as they were, and its
             outlines stay black. Empty leaves the drawing as it is.
+        outlines: as they are, paler, or without their layers where something else is left.
 
     Raises:
         MissingModel: the pictograms are not on this machine.
     """
     text = (_folder() / f"{nouns()[noun]}.svg").read_text("utf-8")
+    if outlines == "grey":
+        text = _BLACK_LINE.sub('stroke="#555555"', text)
+    elif outlines == "none":
+        text = _without_lines(text)
     inner = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
     inner = re.sub(r'\sid="[^"]*"', "", inner)
     if not colour:
@@ -163,6 +173,17 @@ def _tinted(written: str, colour: str) -> str:
     return "#" + "".join(f"{round(c * 255):02x}" for c in made)
 
 
-def icon_svg(noun: str, colour: str = "") -> str:
-    """A whole SVG of one pictogram."""
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72">{inner_svg(noun, colour)}</svg>'
+def _without_lines(svg: str) -> str:
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+    root = ElementTree.fromstring(svg)
+    layers = list(root)
+    lines = [layer for layer in layers if layer.get("id", "").startswith("line")]
+    for layer in lines if len(lines) < len(layers) else ():
+        root.remove(layer)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def icon_svg(noun: str, colour: str = "", *, outlines: Outlines = "black") -> str:
+    """A whole SVG of one pictogram; see `inner_svg`."""
+    inner = inner_svg(noun, colour, outlines=outlines)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72">{inner}</svg>'

@@ -121,6 +121,21 @@ def test_a_drawing_is_described_and_drawn_again_the_same(words: str) -> None:
     assert {(g.noun, g.count, g.colour) for g in again.groups} == {(g.noun, g.count, g.colour) for g in scene.groups}
 
 
+@pytest.mark.slow
+def test_things_in_other_colours_without_outlines_are_named() -> None:
+    rng = random.Random(7)
+    named = [noun for noun in rng.sample(sorted(nouns()), 40) if _guessed_flat(noun, rng.choice(sorted(COLOURS))) == noun]
+    assert len(named) >= 30
+
+
+def _guessed_flat(noun: str, colour: str) -> str:
+    """The first guess at a pictogram tinted, squeezed, and without its outlines."""
+    pixels = np.asarray(Image.fromarray(render(noun, colour, 200, outlines="none")).resize((160, 200)))
+    mask = foreground(pixels, np.full((200, 3), 255.0, np.float32))
+    top, left, bottom, right = box(mask)
+    return first_guess(pixels[top:bottom, left:right], mask[top:bottom, left:right])
+
+
 def test_many_groups_tell_how_neighbours_stand() -> None:
     pixels, _ = decode_image(drawn("a dog, a cat, a house, a tree, a star and a car").outputs["image"][0])
     seen = read(pixels)

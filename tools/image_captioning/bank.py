@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.image_captioning.efficientnet import EfficientNet
 from hopline.tools.models import find, path_of
-from hopline.tools.openmoji import COLOURS, MODEL, icon_svg, nouns
+from hopline.tools.openmoji import COLOURS, MODEL, Outlines, icon_svg, nouns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,11 +66,10 @@ def bank() -> Bank:
     """
     import numpy as np
 
-    folder = path_of(MODEL)
-    path = folder.parent / f"{folder.name}-bank-{find(MODEL).digest[:12]}-{VERSION}.npz"
+    path = kept_as("bank", VERSION)
     if not path.exists():
         made = _build()
-        _keep(
+        keep(
             path,
             names=np.array(made.names),
             shapes=made.shapes,
@@ -90,7 +88,17 @@ def bank() -> Bank:
         )
 
 
-def _keep(path: Path, **arrays: NDArray[Any]) -> None:
+def kept_as(name: str, version: int) -> Path:
+    """The file of something derived from the pictograms by code of this version, beside them.
+
+    Raises:
+        MissingModel: the pictograms are not here.
+    """
+    folder = path_of(MODEL)
+    return folder.parent / f"{folder.name}-{name}-{find(MODEL).digest[:12]}-{version}.npz"
+
+
+def keep(path: Path, **arrays: NDArray[Any]) -> None:
     """Arrays in a file; where that cannot be written, the next process builds them again."""
     import numpy as np
 
@@ -98,62 +106,6 @@ def _keep(path: Path, **arrays: NDArray[Any]) -> None:
     with suppress(OSError):
         np.savez_compressed(aside, allow_pickle=False, **arrays)
         aside.replace(path)
-
-
-@lru_cache(maxsize=1)
-def features() -> tuple[Floats, Floats]:
-    """What a photo classifier sees in each pictogram: for drawings of another style.
-
-    Built on first need, in some seconds, and kept beside the bank.
-
-    Returns:
-        float32 (n, 1280), each row of length 1 after the mean was taken off, and that mean (1280,).
-
-    Raises:
-        MissingModel: the classifier is not here.
-    """
-    import numpy as np
-
-    folder = path_of(MODEL)
-    path = folder.parent / f"{folder.name}-features-{find(MODEL).digest[:12]}-{VERSION}.npz"
-    if not path.exists():
-        rows = []
-        for noun in nouns():
-            pixels, mask = _worn(render(noun, "", 160), None)
-            top, left, bottom, right = _box(mask)
-            rows.append(seen_by_classifier(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
-        mean = np.asarray(np.mean(rows, axis=0), np.float32)
-        made = np.array([unit(row - mean) for row in rows], np.float32)
-        _keep(path, rows=made, mean=mean)
-        return made, mean
-    with np.load(path, allow_pickle=False) as stored:
-        return stored["rows"], stored["mean"]
-
-
-def seen_by_classifier(pixels: Pixels, mask: Mask) -> Floats:
-    """Features of a cropped drawing on white, in a square, and of its mirror image: float32 (1280,)."""
-    import numpy as np
-
-    height, width = mask.shape
-    square = int(max(height, width) * 1.24)
-    canvas = np.full((square, square, 3), 255, np.uint8)
-    top, left = (square - height) // 2, (square - width) // 2
-    canvas[top : top + height, left : left + width][mask] = pixels[mask]
-    network = classifier()
-    return np.asarray(network(canvas)[1] + network(np.ascontiguousarray(canvas[:, ::-1]))[1], np.float32)
-
-
-@lru_cache(maxsize=1)
-def classifier() -> EfficientNet:
-    """The classifier of this process."""
-    return EfficientNet()
-
-
-def unit(vector: Floats) -> Floats:
-    """A vector at length 1."""
-    import numpy as np
-
-    return np.asarray(vector / (np.linalg.norm(vector) + 1e-9), np.float32)
 
 
 def _build() -> Bank:
@@ -166,7 +118,7 @@ def _build() -> Bank:
     for noun in names:
         for version, wear in enumerate((None, *_WORN)):
             pixels, mask = _worn(render(noun, "", wear[0] if wear else _RENDERED), wear)
-            top, left, bottom, right = _box(mask)
+            top, left, bottom, right = box(mask)
             shapes[version].append(shape(pixels[top:bottom, left:right], mask[top:bottom, left:right]))
             if wear is None:
                 extents.append(((right - left) / _RENDERED, (bottom - top) / _RENDERED))
@@ -196,13 +148,13 @@ def _worn(pixels: Pixels, wear: tuple[int, int, int] | None) -> tuple[Pixels, Ma
     return pixels, foreground(pixels, np.full((len(pixels), 3), 255.0, np.float32))
 
 
-def render(noun: str, colour: str, side: int) -> Pixels:
+def render(noun: str, colour: str, side: int, *, outlines: Outlines = "black") -> Pixels:
     """A pictogram on white: uint8 (side, side, 3)."""
     import numpy as np
     import resvg_py
     from PIL import Image
 
-    png = resvg_py.svg_to_bytes(svg_string=icon_svg(noun, colour), width=side, height=side)
+    png = resvg_py.svg_to_bytes(svg_string=icon_svg(noun, colour, outlines=outlines), width=side, height=side)
     picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     return np.asarray(Image.alpha_composite(white, picture).convert("RGB"), np.uint8)
@@ -249,7 +201,7 @@ def shape(pixels: Pixels, mask: Mask) -> Floats:
     for plane in (outline, mask):
         padded = np.zeros((square, square), np.float32)
         padded[top : top + height, left : left + width] = plane
-        planes.append(_resized(padded, SHAPE_SIDE))
+        planes.append(resized(padded, SHAPE_SIDE))
     line, body = planes
     gy, gx = np.gradient(line)
     strength = np.hypot(gx, gy)
@@ -258,7 +210,7 @@ def shape(pixels: Pixels, mask: Mask) -> Floats:
     cells = (np.arange(SHAPE_SIDE) // cell).clip(max=_CELLS - 1)
     place = (cells[:, None] * _CELLS + cells[None, :]) * _BINS + bins
     hog = np.bincount(place.ravel(), strength.ravel(), minlength=_CELLS * _CELLS * _BINS)
-    parts: list[Any] = [hog, _resized(line, 16).ravel(), _resized(body, 16).ravel()]
+    parts: list[Any] = [hog, resized(line, 16).ravel(), resized(body, 16).ravel()]
     weighted = [
         w * (p - p.mean()) / (np.linalg.norm(p - p.mean()) + 1e-6) for w, p in zip((1.0, 0.8, 0.7), parts, strict=True)
     ]
@@ -285,7 +237,8 @@ def palette(pixels: Pixels, mask: Mask) -> Floats:
     return np.asarray(histogram / histogram.sum(), np.float32)
 
 
-def _resized(plane: Floats, side: int) -> Floats:
+def resized(plane: Floats, side: int) -> Floats:
+    """A square plane in another size: float32 (side, side)."""
     import numpy as np
     from PIL import Image
 
@@ -293,7 +246,8 @@ def _resized(plane: Floats, side: int) -> Floats:
     return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((side, side), kind), np.float32)
 
 
-def _box(mask: Mask) -> tuple[int, int, int, int]:
+def box(mask: Mask) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right of what a mask holds, the last two past its end."""
     import numpy as np
 
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

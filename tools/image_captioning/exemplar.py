@@ -27,7 +27,7 @@ class Exemplar(Backend):
     name = "exemplar"
     code_version = "1"
     extra = "pictograms"
-    packages = ("resvg_py", "scipy", "onnx", "onnxruntime", "PIL")
+    packages = ("resvg_py", "scipy", "skimage", "onnx", "onnxruntime", "PIL")
     models = (MODEL, CLASSIFIER)
 
     def load(self) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.image_captioning.bank import bank, features, foreground, palette, seen_by_classifier, shape, unit
+from hopline.tools.image_captioning.bank import bank, foreground, palette, shape
+from hopline.tools.image_captioning.strange import second_look
 from hopline.tools.openmoji import BACKDROPS, COLOURS, plural
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _things(pixels: Pixels, background: Floats) -> list[Thing]:
             colours = palette(crop, own)
             likeness = _by_noun(shape(crop, own))
             if likeness.max() < STRANGE:
-                likeness = _second_look(likeness, crop, own, colours)
+                likeness = second_look(likeness, crop, own, colours, DOUBTFUL)
             found.append(_Candidate(box=box, likeness=likeness, palette=colours))
     return cards + _agreed(found)
 
@@ -264,23 +265,8 @@ def first_guess(crop: Pixels, mask: NDArray[np.bool_]) -> str:
     """The noun of one cropped drawing, of whatever style."""
     likeness = _by_noun(shape(crop, mask))
     if likeness.max() < STRANGE:
-        likeness = _second_look(likeness, crop, mask, palette(crop, mask))
+        likeness = second_look(likeness, crop, mask, palette(crop, mask), DOUBTFUL)
     return bank().names[int(likeness.argmax())]
-
-
-def _second_look(likeness: Floats, crop: Pixels, mask: NDArray[np.bool_], colours: Floats) -> Floats:
-    """Likeness where no shape is like: what a classifier sees and the colours decide beside the shape.
-
-    The best keeps a likeness of a guess.
-    """
-    import numpy as np
-
-    rows, mean = features()
-    alike = rows @ unit(seen_by_classifier(crop, mask) - mean)
-    shared = 1 - np.abs(bank().palettes[:, 0, 0] - colours).sum(axis=1) / 2
-    blended = likeness + 2.0 * alike + 0.6 * shared
-    highest = max(float(likeness.max()), DOUBTFUL)
-    return np.asarray(highest + (blended - blended.max()) / 3.6, np.float32)
 
 
 def _agreed(found: list[_Candidate]) -> list[Thing]:
