@@ -106,14 +106,14 @@ def _across_styles() -> Row:
     try:
         found = pictograms.across_styles()
     except (OSError, subprocess.SubprocessError) as error:
-        found = {"style": "no other style is here", "top1": float("nan"), "n": 0}
-        why = f"its pictures are fetched from their package by npm: {type(error).__name__}"
+        found, why = {}, f"their pictures are fetched from packages by npm: {type(error).__name__}"
     else:
         why = "the reader knows shapes of one style"
+    told = [f"{style}: {got['top1']:.3f} of {got['n']} things" for style, got in found.items()]
     return Row(
-        test=f"pictures across styles, beside the closed loop: {found['style']}",
+        test="pictures of other styles, beside the closed loop",
         bar=f"first guess right ≥ {bar:.2f}",
-        measured=f"{found['top1']:.3f} of {found['n']} things",
-        met=found["top1"] >= bar,
+        measured="; ".join(told) or "no other style is here",
+        met=bool(found) and min(got["top1"] for got in found.values()) >= bar,
         known=why,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import random
 
+import numpy as np
 import pytest
 from hopline.tools import Artifact, Call, Result
 from hopline.tools.errors import InputRefused
-from hopline.tools.image_captioning.scene_reading import GroupRead, SceneRead, caption, read
+from hopline.tools.image_captioning.bank import box, foreground, render
+from hopline.tools.image_captioning.scene_reading import GroupRead, SceneRead, caption, first_guess, read
 from hopline.tools.media import decode_image
 from hopline.tools.openmoji import COLOURS, CREDIT, noun_of, nouns, plural
 from hopline.tools.text_to_image.layout import place
@@ -77,13 +79,13 @@ def test_every_thing_stands_on_the_canvas_and_on_no_other(chosen: list[Group], d
     if len(chosen) > 1:
         relation = data.draw(st.sampled_from(["left of", "right of", "above", "below", "next to", "on"]))
         relations = (Relation(subject=0, relation=relation, object=1),)
-    boxes = place(Scene(groups=tuple(chosen), relations=relations))
-    assert sorted(box.group for box in boxes) == [i for i, g in enumerate(chosen) for _ in range(g.count)]
-    for box in boxes:
-        assert min(box.x, box.y) >= 0
-        assert max(box.x, box.y) + box.side <= 1 + 1e-6
-    for i, a in enumerate(boxes):
-        for b in boxes[i + 1 :]:
+    places = place(Scene(groups=tuple(chosen), relations=relations))
+    assert sorted(one.group for one in places) == [i for i, g in enumerate(chosen) for _ in range(g.count)]
+    for one in places:
+        assert min(one.x, one.y) >= 0
+        assert max(one.x, one.y) + one.side <= 1 + 1e-6
+    for i, a in enumerate(places):
+        for b in places[i + 1 :]:
             apart = max(abs(a.x + a.side / 2 - b.x - b.side / 2), abs(a.y + a.side / 2 - b.y - b.side / 2))
             assert apart >= (a.side + b.side) / 2 - 1e-6
 
@@ -124,7 +126,9 @@ def test_a_drawing_is_described_and_drawn_again_the_same(words: str) -> None:
 @pytest.mark.slow
 def test_things_in_other_colours_without_outlines_are_named() -> None:
     rng = random.Random(7)
-    named = [noun for noun in rng.sample(sorted(nouns()), 40) if _guessed_flat(noun, rng.choice(sorted(COLOURS))) == noun]
+    named = [
+        noun for noun in rng.sample(sorted(nouns()), 40) if _guessed_flat(noun, rng.choice(sorted(COLOURS))) == noun
+    ]
     assert len(named) >= 30
 
 
