@@ -13,6 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from hopline.agent.planning.again import (
+    after,
+    attachments_of,
+    changed,
+    fed,
+    moved,
+    number_of,
+    one_of,
+    read_by,
+    retyped,
+    seed_of,
+    shown,
+    swapped,
+)
 from hopline.agent.planning.binding import language_of
 from hopline.agent.planning.check import check
 from hopline.agent.planning.history import History, Thing, Turn
@@ -23,7 +37,6 @@ from hopline.agent.planning.words import NOUN_WORDS, SMALL
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
-from hopline.tools.spec import Tool
 
 Make = Callable[[str, Mapping[str, str]], Plan]
 """Plans a request over these handles, as some planner does."""
@@ -111,7 +124,7 @@ class _FollowUp:
         swaps: dict[str, tuple[Source, ...]] = {}
         for kind in dict.fromkeys(new.values()):
             fresh = [FromAttachment(attachment=handle) for handle, its in new.items() if its == kind]
-            read = [handle for handle in _read(turn) if self._type_of(turn, handle) == kind]
+            read = [handle for handle in read_by(turn) if self._type_of(turn, handle) == kind]
             one_by_one = len(read) == len(fresh)
             for place, handle in enumerate(read):
                 swaps[handle] = (fresh[place],) if one_by_one else tuple(fresh) if place == 0 else ()
@@ -132,7 +145,7 @@ class _FollowUp:
         turn = self.history[-1]
         chose = next((step for step in reversed(turn.steps) if "language" in step.parameters), None)
         if chose is not None:
-            return self._again(turn, [chose, *_after(turn, chose)], changes={"language": language})
+            return self._again(turn, [chose, *after(turn, chose)], changes={"language": language})
         sure = [mention for mention in self.mentions if mention.sure]
         if sure or not turn.outputs or turn.outputs[-1].type == TEXT:
             return None
@@ -146,20 +159,20 @@ class _FollowUp:
         before = make(self.request, {place: TEXT})
         if not before.steps or before.errors:
             return None
-        said = tuple(_moved(source, turn, {}) for source in made.inputs[port.name])
-        steps = [_fed(step, {place: said}) for step in before.steps]
+        said = tuple(moved(source, turn, {}) for source in made.inputs[port.name])
+        steps = [fed(step, {place: said}) for step in before.steps]
         last = Step(
             id=f"step{len(steps) + 1}",
             tool=made.tool,
             inputs={
                 name: (FromStep(step=steps[-1].id),)
                 if name == port.name
-                else tuple(_moved(source, turn, {}) for source in sources)
+                else tuple(moved(source, turn, {}) for source in sources)
                 for name, sources in made.inputs.items()
             },
             parameters=made.parameters,
         )
-        why = {**before.why, "refers_to": {"the last answer": [_shown(source) for source in said]}}
+        why = {**before.why, "refers_to": {"the last answer": [shown(source) for source in said]}}
         return self._checked(before.model_copy(update={"steps": (*steps, last), "why": why}))
 
     # -- a step again ------------------------------------------------------------------------
@@ -179,10 +192,10 @@ class _FollowUp:
             return self._again(turn, steps, seed=1 + max((t.seed for h in self.history for t in h.things), default=0))
         name, factor = changes[0]
         step = steps[-1]
-        if not _parameter(self.registry.tool(step.tool), name):
+        if not number_of(self.registry.tool(step.tool), name):
             return None
-        changed = _changed(self.registry.tool(step.tool), step, name, factor)
-        return self._again(turn, [step], changes=changed, seed=_seed(turn, step))
+        changes_to = changed(self.registry.tool(step.tool), step, name, factor)
+        return self._again(turn, [step], changes=changes_to, seed=seed_of(turn, step))
 
     def _asked_again(self, *, alone: bool) -> tuple[Turn, list[Step]] | None:
         """The steps that are asked for again, with their turn: of what is named, of a tool's last call, or the last.
@@ -225,7 +238,7 @@ class _FollowUp:
         assert thing.step is not None
         if not thing.handle.endswith("]"):
             return turn, [thing.step]
-        return turn, [_one_of(thing.step, int(thing.handle.partition("[")[2][:-1]))]
+        return turn, [one_of(thing.step, int(thing.handle.partition("[")[2][:-1]))]
 
     def _again(
         self,
@@ -242,14 +255,14 @@ class _FollowUp:
         again = []
         for step in wanted:
             inputs = {
-                name: tuple(s for source in sources for s in _swapped(source, turn, named, swaps or {}))
+                name: tuple(s for source in sources for s in swapped(source, turn, named, swaps or {}))
                 for name, sources in step.inputs.items()
             }
             parameters = {**step.parameters, **(changes or {})} if step is wanted[0] else step.parameters
             again.append(step.model_copy(update={"id": named[step.id], "inputs": inputs, "parameters": parameters}))
         why: dict[str, Any] = {"again": [f"run{turn.position}.{step.id}" for step in wanted]}
         if swaps:
-            why["instead"] = {handle: [_shown(s) for s in sources] for handle, sources in swaps.items()}
+            why["instead"] = {handle: [shown(s) for s in sources] for handle, sources in swaps.items()}
         if changes:
             why["changed"] = dict(changes)
         if seed:
@@ -264,7 +277,7 @@ class _FollowUp:
             given = dict(self.attachments) | {t.handle: t.type for mention in sure for t in mention.things}
             over = self._tried(given)
             alone = self._tried(self.attachments)
-            if alone is None or (over is not None and set(given) <= {*_sources(over), *self.attachments}):
+            if alone is None or (over is not None and set(given) <= {*attachments_of(over), *self.attachments}):
                 return self._plainly(make, given, sure)
         if self.attachments or self._small_talk():
             return make(self.request, self.attachments)
@@ -285,7 +298,7 @@ class _FollowUp:
             request, plain, typed = mention.plainly(request)
             undo |= {plain: typed} if plain else {}
         made = make(request, given)
-        steps = [step.model_copy(update={"inputs": _retyped(step, undo)}) for step in made.steps]
+        steps = [step.model_copy(update={"inputs": retyped(step, undo)}) for step in made.steps]
         made = made.model_copy(update={"steps": tuple(steps)})
         return _saying(made, {mention.words: [thing.handle for thing in mention.things] for mention in sure})
 
@@ -338,7 +351,7 @@ class _FollowUp:
         best: tuple[float, Mapping[str, str]] | None = None
         for given in sets:
             made = self._tried(given)
-            if made is None or not set(given) <= set(_sources(made)):
+            if made is None or not set(given) <= set(attachments_of(made)):
                 continue
             score = self._quality(made)
             if best is None or score > best[0] + _CLEARLY_BETTER:
@@ -371,7 +384,7 @@ class _FollowUp:
 
     def _checked(self, made: Plan) -> Plan | None:
         handles = {**self.attachments, **{t.handle: t.type for turn in self.history for t in turn.things}}
-        for handle in _sources(made):
+        for handle in attachments_of(made):
             whole = [kind for name, kind in handles.items() if name.startswith(f"{handle}[")]
             handles |= {handle: whole[0]} if whole else {}
         problems = check(made, self.registry, handles)
@@ -382,119 +395,3 @@ class _FollowUp:
 
 def _saying(made: Plan, named: Mapping[str, Sequence[str]]) -> Plan:
     return made.model_copy(update={"why": {**made.why, "refers_to": {k: list(v) for k, v in named.items()}}})
-
-
-def _retyped(step: Step, undo: Mapping[str, str]) -> dict[str, tuple[Source, ...]]:
-    """A step's inputs with what a person typed in its literal texts."""
-
-    def as_typed(source: Source) -> Source:
-        if not isinstance(source, FromText):
-            return source
-        text = source.text
-        for plain, typed in undo.items():
-            text = re.sub(rf"\b{plain}\b", typed.replace("\\", r"\\"), text, count=1)
-        return FromText(text=text)
-
-    return {name: tuple(map(as_typed, sources)) for name, sources in step.inputs.items()}
-
-
-def _read(turn: Turn) -> list[str]:
-    """Handles that the steps of a turn read from outside, each once."""
-    found = [s.attachment for step in turn.steps for s in _flat(step) if isinstance(s, FromAttachment)]
-    return list(dict.fromkeys(found))
-
-
-def _flat(step: Step) -> list[Source]:
-    return [source for sources in step.inputs.values() for source in sources]
-
-
-def _sources(made: Plan) -> list[str]:
-    return [s.attachment for step in made.steps for s in _flat(step) if isinstance(s, FromAttachment)]
-
-
-def _after(turn: Turn, step: Step) -> list[Step]:
-    """The steps that read a step, directly or not, in order."""
-    found = {step.id}
-    for other in turn.steps:
-        if found & set(other.needs()):
-            found.add(other.id)
-    return [other for other in turn.steps if other.id in found - {step.id}]
-
-
-def _swapped(
-    source: Source, turn: Turn, named: Mapping[str, str], swaps: Mapping[str, tuple[Source, ...]]
-) -> tuple[Source, ...]:
-    if isinstance(source, FromAttachment) and source.attachment in swaps:
-        return swaps[source.attachment]
-    return (_moved(source, turn, named),)
-
-
-def _moved(source: Source, turn: Turn, named: Mapping[str, str]) -> Source:
-    """A source of a step of an earlier run, as a later run names it."""
-    match source:
-        case FromAttachment():
-            own = "." not in source.attachment
-            return FromAttachment(attachment=f"run{turn.position}.{source.attachment}") if own else source
-        case FromStep() if source.step in named:
-            return source.model_copy(update={"step": named[source.step]})
-        case FromStep():
-            several = len(turn.made_by(source.step)) > 1 and source.item is not None
-            item = f"[{source.item}]" if several else ""
-            return FromAttachment(attachment=f"run{turn.position}.{source.step}{item}")
-        case _:
-            return source
-
-
-def _fed(step: Step, swaps: Mapping[str, tuple[Source, ...]]) -> Step:
-    inputs = {
-        name: tuple(
-            s
-            for source in sources
-            for s in (swaps.get(source.attachment, (source,)) if isinstance(source, FromAttachment) else (source,))
-        )
-        for name, sources in step.inputs.items()
-    }
-    return step.model_copy(update={"inputs": inputs})
-
-
-def _shown(source: Source) -> str:
-    match source:
-        case FromAttachment():
-            return source.attachment
-        case FromStep():
-            return source.step
-        case FromText():
-            return f"“{source.text}”"
-
-
-def _parameter(tool: Tool, name: str) -> str:
-    """The parameter of that beginning, if it is a number."""
-    numbers = ("number", "integer")
-    return next((p for p, s in tool.parameters.items() if p.startswith(name) and s.get("type") in numbers), "")
-
-
-def _changed(tool: Tool, step: Step, name: str, factor: float) -> dict[str, Any]:
-    """The parameter times the factor, within its range."""
-    parameter = _parameter(tool, name)
-    schema = tool.parameters[parameter]
-    value = float(step.parameters.get(parameter, schema.get("default", 1.0))) * factor
-    value = min(max(value, schema.get("minimum", value)), schema.get("maximum", value))
-    return {parameter: round(value) if schema["type"] == "integer" else round(value, 3)}
-
-
-def _one_of(step: Step, item: int) -> Step:
-    """A step that was mapped over many, for one of them."""
-    inputs: dict[str, tuple[Source, ...]] = {}
-    for name, sources in step.inputs.items():
-        match sources:
-            case (FromStep(item=None) as source,):
-                inputs[name] = (source.model_copy(update={"item": item}),)
-            case (FromAttachment(attachment=handle),) if "." in handle and not handle.endswith("]"):
-                inputs[name] = (FromAttachment(attachment=f"{handle}[{item}]"),)
-            case _:
-                inputs[name] = sources[item : item + 1] if len(sources) > item > 0 or len(sources) > 1 else sources
-    return step.model_copy(update={"inputs": inputs})
-
-
-def _seed(turn: Turn, step: Step) -> int:
-    return next((thing.seed for thing in turn.made_by(step.id)), 0)
