@@ -16,6 +16,7 @@ import typer
 from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.models import manifest
 from hopline.tools.registry import installed
+from hopline.tools.weights import known as hub_models
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -77,6 +78,7 @@ def licences() -> str:
     """The models and their licences."""
     rows = ["| model | what | licence | credit |", "|---|---|---|---|"]
     rows += [f"| {m.name} | {m.title} | {m.licence} | {m.attribution} |" for m in manifest().values()]
+    rows += [f"| {m.name} (pulled by name only) | {m.title} | {m.licence} |  |" for m in hub_models().values()]
     return "\n".join(rows)
 
 

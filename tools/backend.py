@@ -128,6 +128,7 @@ class Backend(ABC):
         remote: content leaves this machine.
         asks_first: somebody has to approve each call, for nobody here knows what it changes outside the run.
         asks_server: a server must run for it; where no profile names a backend, any other comes first.
+        large: its model is fetched by name, not with a profile; it comes after those whose model is at hand.
         heavy: wants a worker process; False runs in the coordinator.
         batch: calls that `call_many` takes at once to be faster than one by one; only a heavy backend's are gathered.
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
@@ -146,6 +147,7 @@ class Backend(ABC):
     remote: bool = False
     asks_first: ClassVar[bool] = False
     asks_server: ClassVar[bool] = False
+    large: ClassVar[bool] = False
     heavy: ClassVar[bool] = True
     batch: ClassVar[int] = 1
     extra: ClassVar[str] = ""
@@ -230,6 +232,15 @@ class Backend(ABC):
     def call_many(self, calls: Sequence[Call]) -> list[Result]:
         """Do the work for several calls, at most `batch`; override where the library batches."""
         return [self.call(call) for call in calls]
+
+
+def ignored(call: Call, *names: str, why: str = "this backend does not take them") -> list[MechanicalLoss]:
+    """A loss for parameters that were given and have no effect."""
+    given = [name for name in names if call.parameters.get(name) not in (None, "")]
+    if not given:
+        return []
+    message = f"had no effect, {why}: {', '.join(given)}"
+    return [MechanicalLoss(kind="ignored", message=message, before=len(given), after=0, unit="parameters")]
 
 
 @cache

@@ -12,6 +12,12 @@ _LANGUAGE: Mapping[str, Any] = {
     "description": "language of the result, an English name or code",
 }
 
+_STEERED: Mapping[str, Mapping[str, Any]] = {
+    "steps": {"type": "integer", "minimum": 1, "maximum": 500, "description": "of a diffusion model"},
+    "guidance": {"type": "number", "minimum": 0.0, "maximum": 50.0, "description": "how closely it keeps to the text"},
+    "negative_prompt": {"type": "string", "description": "what it should not show or sound like"},
+}
+
 
 def _tool(
     name: str, inputs: str, outputs: str, description: str, examples: str, **parameters: Mapping[str, Any]
@@ -67,13 +73,10 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "draw a cat|paint a ship on the sea|a picture of a tree|sketch what it says|illustrate the story|"
         "what would it look like|turn it into a picture|make a drawing of what is said|"
         "visualise the description|i want to see a castle",
-        size={
-            "type": "integer",
-            "default": 512,
-            "minimum": 64,
-            "maximum": 2048,
-            "description": "pixels a side",
-        },
+        size={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels a side"},
+        width={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels, instead of size"},
+        height={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels, instead of size"},
+        **_STEERED,
     ),
     _tool(
         "image_captioning",

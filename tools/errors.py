@@ -4,6 +4,7 @@
     ├── UserError            the person who asked: exit code 2
     │   ├── BadInput         an attachment or text was refused at the gate
     │   ├── BadPlan          a plan, chain, profile or parameter does not check
+    │   ├── UnsafeModel      a model's folder holds code or pickles
     │   └── NotFound         no run, artifact or handle of that name
     ├── Unavailable          something must be installed or started: exit code 3
     │   ├── MissingExtra     a Python package; names the extra
@@ -73,6 +74,12 @@ class BadPlan(UserError):
     """A plan, chain, profile or parameter does not check."""
 
     reason = "bad_plan"
+
+
+class UnsafeModel(UserError):
+    """A model's folder holds code, pickles, or a configuration that asks for code; nothing of it was loaded."""
+
+    reason = "unsafe_model"
 
 
 class NotFound(UserError):

@@ -117,6 +117,7 @@ def manifest() -> Mapping[str, Model]:
             sources=tuple(entry["sources"]),
         )
         for name, entry in data.items()
+        if "snapshot" not in entry  # a model of the hub: hopline.tools.weights
     }
 
 

@@ -77,7 +77,7 @@ class Profile(BaseModel):
                 where the profile does not allow it.
         """
         declared = registry.tool(tool)
-        there = sorted(registry.backends(tool), key=lambda backend: backend.asks_server)
+        there = sorted(registry.backends(tool), key=lambda backend: (backend.asks_server, backend.large))
         wanted = backend_id or self.backends.get(tool) or next((backend.name for backend in there), "")
         if not wanted:
             raise MissingBackend(

@@ -15,6 +15,7 @@ from hopline.tools import Artifact, Backend, Call, Result, Tool
 from hopline.tools.conformance import check_backend
 from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.media import encode_png
+from hopline.tools.pretrained import Pretrained
 from hopline.tools.registry import installed
 from PIL import Image, ImageDraw, ImageFont
 
@@ -23,8 +24,12 @@ pytestmark = pytest.mark.models
 OURS = [
     entry
     for entry in entry_points(group="hopline.backends")
-    # Those on chat models pass it in tests/chat, against a server that speaks Ollama's API.
-    if entry.dist and entry.dist.name == "hopline" and not entry.value.startswith("hopline.tools.chat.")
+    # Those on chat models pass it in tests/chat, against a server that speaks Ollama's API; those on models of the hub
+    # in tests/pretrained, with tiny ones of the real classes.
+    if entry.dist
+    and entry.dist.name == "hopline"
+    and not entry.value.startswith("hopline.tools.chat.")
+    and not issubclass(entry.load(), Pretrained)
 ]
 LARGE = load_profile("offline").large_models
 """Not pulled by `make test`."""

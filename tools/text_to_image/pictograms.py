@@ -10,7 +10,7 @@ import io
 from typing import TYPE_CHECKING
 
 from hopline.tools.artifact import IMAGE, Artifact
-from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
+from hopline.tools.backend import Backend, Call, MechanicalLoss, Result, ignored
 from hopline.tools.errors import InputRefused, MissingExtra
 from hopline.tools.models import path_of
 from hopline.tools.openmoji import BACKDROPS, CREDIT, MODEL, inner_svg
@@ -20,6 +20,7 @@ from hopline.tools.text_to_image.scene import Scene, parse
 if TYPE_CHECKING:
     from PIL import Image
 
+SIZE_PIXELS = 512
 MAX_PROMPT_CHARACTERS = 2_000
 """Longer prompts are cut: nobody can see more than a few groups of things."""
 
@@ -64,7 +65,8 @@ class Pictograms(Backend):
             prompt = prompt[:MAX_PROMPT_CHARACTERS]
         scene = parse(prompt)
         call.progress(0.2, "scene understood")
-        size = int(call.parameters.get("size", 512))
+        size = int(call.parameters.get("size", SIZE_PIXELS))
+        losses += ignored(call, "width", "height", "steps", "guidance", "negative_prompt")
         data = draw(scene, size)
         return Result(
             outputs={"image": (Artifact(data=data, modality=IMAGE, media_type="image/png"),)},

@@ -84,11 +84,15 @@ def list_models(context: typer.Context, json_: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from hopline.tools.models import manifest
+    from hopline.tools.weights import known as hub_models
+    from hopline.tools.weights import pulled_folder
 
     want_json(json_)
     known = list(manifest().values())
+    of_hub = [(m, pulled_folder(m.name).is_dir()) for m in hub_models().values()]
     if json_:
         rows = [{"name": m.name, "present": m.present, "size_bytes": m.size, "licence": m.licence} for m in known]
+        rows += [{"name": m.name, "present": here, "size_bytes": m.size, "licence": m.licence} for m, here in of_hub]
         say_json({"format": "hopline.models/1", "models": rows})
         return
     table = Table(box=None, pad_edge=False)
@@ -96,6 +100,8 @@ def list_models(context: typer.Context, json_: Json = False) -> None:
         table.add_column(column)
     for m in known:
         table.add_row(m.name, "yes" if m.present else "no", megabytes(m.download_size), m.licence, m.title)
+    for one, here in of_hub:
+        table.add_row(one.name, "yes" if here else "no", megabytes(one.size), one.licence, one.title)
     table_console().print(table)
 
 
@@ -105,16 +111,19 @@ def pull(
 ) -> None:
     """Download models, check every digest, unpack; nothing is installed.
 
-    A pull that was cut goes on where it stopped. `ollama:NAME` is fetched by Ollama.
+    A pull that was cut goes on where it stopped. `ollama:NAME` is fetched by Ollama, `OWNER/NAME` or
+    `OWNER/NAME@REVISION` from the Hugging Face hub: safetensors and configurations alone.
     """
     from hopline.tools.chat.pulling import pull_by_ollama
+    from hopline.tools.hub import pull_from_hub
     from hopline.tools.hub_files import pull as pull_files
     from hopline.tools.models import pull as pull_model
 
     want_json(json_)
     console = human()
     by_ollama = _by_ollama(names or ["offline"])
-    named = [name for name in names or ["offline"] if not name.startswith(_OLLAMA)]
+    by_hub = _by_hub(names or ["offline"])
+    named = [name for name in names or ["offline"] if not name.startswith(_OLLAMA) and name not in by_hub]
     wanted, files = _models(named), _of_the_hub(named)
     missing = [m for m in wanted if not m.present]
     sizes = [*(m.download_size for m in missing), *(f.size_bytes for f in files if f.folder is None)]
@@ -126,8 +135,11 @@ def pull(
         pull_model(model, lambda line: console.print(f"  {line}", style="dim", markup=False))
     for name in by_ollama:
         pull_by_ollama(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
+    for name in by_hub:
+        pull_from_hub(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
     if json_:
         pulled = [*(m.name for m in wanted), *(f.repository for f in files), *(f"{_OLLAMA}{n}" for n in by_ollama)]
+        pulled += by_hub
         say_json({"format": "hopline.pulled/1", "models": pulled})
 
 
@@ -167,6 +179,31 @@ def _by_ollama(names: list[str]) -> list[str]:
             profile = load_profile(name)
             written = [f":{profile.chat}", f":{profile.sees}", *profile.backends.values()]
             found += [model for one in written if (model := one.partition(f":{_OLLAMA}")[2])]
+    return list(dict.fromkeys(found))
+
+
+def _by_hub(names: list[str]) -> list[str]:
+    """Models of the hub among names, and those that named profiles use."""
+    from hopline.agent.running.profile import load_profile, profile_names
+    from hopline.agent.running.readiness import backends_of
+    from hopline.tools.models import manifest
+    from hopline.tools.pretrained import Pretrained
+    from hopline.tools.registry import installed
+    from hopline.tools.weights import is_hub_id
+
+    found: list[str] = []
+    profiles = profile_names()
+    for name in names:
+        if name in profiles or name.endswith(".toml"):
+            profile = load_profile(name)
+            written = set(profile.backends.values()) | {r for readers in profile.readers.values() for r in readers}
+            # What a profile does not write is not pulled with it: these models are large.
+            for backend in backends_of(installed(), profile):
+                short = backend.id.partition(":")[2]
+                if isinstance(backend, Pretrained) and {backend.id, short} & written and is_hub_id(backend.model_name):
+                    found.append(backend.model_name)
+        elif not name.startswith(_OLLAMA) and name not in manifest() and is_hub_id(name):
+            found.append(name)
     return list(dict.fromkeys(found))
 
 

@@ -1,0 +1,132 @@
+"""A real HTTP server on loopback that speaks the Hugging Face hub's API as far as a pull uses it.
+
+with HubServer({"tiny/model": folder}) as hub:
+    os.environ["HF_ENDPOINT"] = hub.url
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+COMMIT = "c0ffee" + "0" * 34
+"""The only commit of each repository."""
+
+_LARGE = (".safetensors", ".bin")
+
+
+@dataclass
+class HubServer:
+    """Runs in a thread; use it in a `with`.
+
+    Attributes:
+        models: folders by id.
+        gated: ids that nobody may have.
+        spoiled: names of files whose bytes are given changed.
+        cut_after: by file name, the bytes after which the connection is closed, once.
+        asked: the path of every request, with the range it asked for.
+    """
+
+    models: Mapping[str, Path]
+    gated: tuple[str, ...] = ()
+    spoiled: tuple[str, ...] = ()
+    cut_after: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+    @property
+    def url(self) -> str:
+        """For `HF_ENDPOINT`."""
+        return f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def listing(self, model: str) -> dict[str, Any]:
+        """What `/api/models/ID/revision/REVISION?blobs=true` says."""
+        folder = self.models[model]
+        siblings = []
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                data = path.read_bytes()
+                one: dict[str, Any] = {"rfilename": path.relative_to(folder).as_posix(), "size": len(data)}
+                if path.suffix in _LARGE:
+                    one["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+                siblings.append(one)
+        return {"_id": "0" * 24, "id": model, "modelId": model, "sha": COMMIT, "siblings": siblings, "private": False}
+
+
+def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
+
+        def _answer(self, *, body: bool) -> None:
+            path = self.path.partition("?")[0]
+            hub.asked.append((path, self.headers.get("Range", "")))
+            listed = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path)
+            file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+            found = listed or file
+            model = str(found[1]) if found else ""
+            if model not in hub.models:
+                self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, body)
+            elif model in hub.gated:
+                self._send(403, b"{}", {"X-Error-Code": "GatedRepo"}, body)
+            elif listed:
+                self._send(200, json.dumps(hub.listing(model)).encode(), {"Content-Type": "application/json"}, body)
+            elif file:
+                self._give(hub.models[model] / file[3], file[3], body)
+
+        def _give(self, path: Path, name: str, body: bool) -> None:
+            if not path.is_file():
+                self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, body)
+                return
+            data = path.read_bytes()
+            etag = hashlib.sha256(data).hexdigest()
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            if path.suffix in _LARGE:
+                headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(len(data))}
+            if name in hub.spoiled:
+                data = data[:-1] + bytes([data[-1] ^ 1])
+            begin = re.fullmatch(r"bytes=(\d+)-.*", self.headers.get("Range", ""))
+            if begin and body:
+                first = int(begin[1])
+                headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+                self._send(206, data[first:], headers, body, hub.cut_after.pop(name, None))
+            else:
+                self._send(200, data, headers, body, hub.cut_after.pop(name, None) if body else None)
+
+        def _send(
+            self, code: int, data: bytes, headers: Mapping[str, str], body: bool, cut_after: int | None = None
+        ) -> None:
+            self.send_response(code)
+            for key, value in headers.items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data[:cut_after])
+            if cut_after is not None:
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None: ...
+
+    return Handler
