@@ -150,6 +150,16 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
             "maximum": 60.0,
             "description": "seconds",
         },
+        **_STEERED,
+    ),
+    _tool(
+        "audio_classification",
+        "audio",
+        "text",
+        "Names sound events: classifies a sound, recognises the animal, bird, instrument, engine or alarm heard in it.",
+        "classify this sound|which sound events are in it|name the instruments|which bird or animal makes that noise|"
+        "recognise the alarm|what kind of noise is it",
+        most={"type": "integer", "default": 5, "minimum": 1, "maximum": 50, "description": "labels at most"},
     ),
     _tool(
         "video_to_audio",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hopline.tools.errors import BadInput, MissingExtra, MissingModel, StoreCorrupt
-from hopline.tools.weights import READ, check, is_hub_id, note_digests, pulled_folder, revision_of
+from hopline.tools.weights import READ, check, is_hub_id, pulled_folder, revision_of
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -83,7 +83,6 @@ def pull_from_hub(name: str, report: Callable[[str], None] = lambda line: None) 
     stamp = {"model": model, "revision": revision, "commit": commit, "files": digests}
     (aside / STAMP).write_text(json.dumps(stamp, indent=1), "utf-8")
     aside.rename(place)
-    note_digests({place / file: sha256 for file, sha256 in digests.items()})
     report(f"{name}: ready, {total / 1e6:.0f} MB")
     return place
 
@@ -134,7 +133,7 @@ def _download(model: str, commit: str, file: HubFile, folder: Path, report: Call
         """Tells each tenth of a large file in place of drawing a bar."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **(options | {"disable": True}))
+            super().__init__(*arguments, **(options | {"disable": True}))  # type: ignore[no-untyped-call]  # of the hub
             self.so_far = int(options.get("initial") or 0)
 
         def update(self, n: float | None = 1) -> None:

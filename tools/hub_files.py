@@ -79,14 +79,15 @@ class HubModel:
 
     def _cached(self) -> list[Path]:
         """Snapshots in the hub's cache, that of `main` first (its layout: huggingface.co/docs, "manage-cache")."""
-        place = _cache() / f"models--{self.repository.replace('/', '--')}"
+        place = hub_cache() / f"models--{self.repository.replace('/', '--')}"
         with contextlib.suppress(OSError):
             commit = (place / "refs" / "main").read_text("utf-8").strip()
             return [place / "snapshots" / commit]
         return sorted((place / "snapshots").glob("*"))
 
 
-def _cache() -> Path:
+def hub_cache() -> Path:
+    """Where the hub's own client keeps what it fetched."""
     own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(own).expanduser() if own else Path(base).expanduser() / "hub"

@@ -161,6 +161,32 @@ def generator(seed: int) -> Any:
     return torch.Generator("cpu").manual_seed(seed)
 
 
+def load_model(kind: Any, folder: Path, dtype: str) -> tuple[Any, list[str]]:
+    """A model of transformers from a checked folder, ready to use on this machine's device.
+
+    Args:
+        kind: the class, or an automatic one.
+        folder: checked by `hopline.tools.weights.check`.
+        dtype: torch's name of the number format.
+
+    Returns:
+        The model, and the names of weights that the folder lacks: they are made up, and the output with them.
+    """
+    import torch
+
+    model, told = kind.from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=getattr(torch, dtype),
+        output_loading_info=True,
+    )
+    # Used in training alone; what Wav2Vec2 was published without.
+    missing = sorted(name for name in told["missing_keys"] if not name.endswith("masked_spec_embed"))
+    return model.to(device()).eval(), missing
+
+
 @contextmanager
 def translated(what: str, *, loading: bool = False) -> Iterator[None]:
     """Errors of torch and the libraries on it, as ours.

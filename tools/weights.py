@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import Any
 
 from hopline.tools.errors import MissingModel, UnsafeModel
 from hopline.tools.home import MEBIBYTE, models_folder
+from hopline.tools.hub_files import digest_of, hub_cache
 
 CODE = frozenset(".py .pyc .pyd .so .dll .dylib .sh".split())
 PICKLES = frozenset(".bin .pt .pth .ckpt .pkl .pickle .joblib .npy .npz .h5 .keras .msgpack".split())
@@ -29,7 +28,6 @@ READ = frozenset(".safetensors .json .txt .model .jinja".split())
 """What decides a model's output: weights, configurations, vocabularies, chat templates."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIBRARIES = ("diffusers", "transformers")
 _LOADED_BY_NAME = frozenset(("auto_map", "custom_pipeline", "custom_pipelines", "custom_generate"))
 """Keys of configurations that name code to load."""
@@ -223,9 +221,9 @@ def _is_pipeline_module(name: str) -> bool:
 def digest(folder: Path) -> str:
     """sha256 over the names and digests of all files that decide the output of a model.
 
-    A file is hashed once and known again by its size and time; the hub's cache names weights by their sha256.
+    A file is hashed once, and known again by its size and time.
     """
-    lines = [f"{path.relative_to(folder).as_posix()} {_sha256(path)}\n" for path in _files(folder)]
+    lines = [f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n" for path in _files(folder)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -236,52 +234,6 @@ def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
         status = path.stat()
         found.append((str(path), status.st_size, status.st_mtime_ns))
     return tuple(found)
-
-
-def note_digests(digests: Mapping[Path, str]) -> None:
-    """Keep sha256s of files that somebody hashed."""
-    known_here = {place: noted for place, noted in _read_digests().items() if Path(place).exists()}
-    for path, sha256 in digests.items():
-        status = path.stat()
-        known_here[str(path.absolute())] = [status.st_size, status.st_mtime_ns, sha256]
-    place = _digests_file()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=place.parent, prefix=".digests-", delete=False) as file:
-        json.dump(known_here, file)
-    Path(file.name).replace(place)
-
-
-def _sha256(path: Path) -> str:
-    real = path.resolve()
-    if real.parent.name == "blobs" and _SHA256.fullmatch(real.name):
-        return real.name
-    status = path.stat()
-    key = str(path.absolute())
-    size, time_ns, noted = (_read_digests().get(key) or [0, 0, ""])[:3]
-    if noted and (size, time_ns) == (status.st_size, status.st_mtime_ns):
-        return str(noted)
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    note_digests({path: found})
-    return found
-
-
-def _digests_file() -> Path:
-    return models_folder() / ".digests.json"
-
-
-def _read_digests() -> dict[str, Any]:
-    try:
-        status = _digests_file().stat()
-        return dict(_parsed_digests(_digests_file(), status.st_mtime_ns, status.st_size))
-    except (OSError, ValueError):
-        return {}
-
-
-@lru_cache(maxsize=1)
-def _parsed_digests(place: Path, time_ns: int, size: int) -> dict[str, Any]:
-    data = json.loads(place.read_text("utf-8"))
-    return data if isinstance(data, dict) else {}
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -298,9 +250,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _in_hub_cache(name: str) -> Path | None:
     model, revision = revision_of(name)
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    place = cache / f"models--{model.replace('/', '--')}"
+    place = hub_cache() / f"models--{model.replace('/', '--')}"
     try:
         commit = (place / "refs" / revision).read_text("utf-8").strip()
     except OSError:

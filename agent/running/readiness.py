@@ -28,7 +28,7 @@ class Readiness:
         missing: what is not here, a phrase each.
         commands: what brings it, in order.
         download_bytes: of the models that are missing.
-        optional: what is missing is large, and the profile does without it.
+        optional: what is missing is large, and the profile does without it or does not ask for it.
     """
 
     tool: str
@@ -73,7 +73,8 @@ def readiness_of(backend: Backend, profile: Profile) -> Readiness:
         missing=tuple(missing),
         commands=tuple(commands),
         download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
-        optional=any(name in profile.large_models for name in backend.models),
+        optional=any(name in profile.large_models for name in backend.models)
+        or (backend.large and backend.tool not in profile.backends),
     )
 
 

@@ -13,6 +13,7 @@ imported, every class is importable in a worker process, and `fake_registry()` h
 from hopline.tools.fakes.carriers import drawn, filmed, spoken, text_in
 from hopline.tools.fakes.lossy import (
     LOSSY,
+    FakeAudioClassification,
     FakeImageCaptioning,
     FakeImageOcr,
     FakeQuestionAnswering,
@@ -55,6 +56,7 @@ __all__ = [
     "Dice",
     "Fail",
     "FailTogether",
+    "FakeAudioClassification",
     "FakeImageCaptioning",
     "FakeImageOcr",
     "FakeQuestionAnswering",

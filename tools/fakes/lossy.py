@@ -196,6 +196,12 @@ class FakeQuestionAnswering(Lossy):
     tool = "question_answering"
 
 
+class FakeAudioClassification(Lossy):
+    """`audio_classification:fake`: reads a WAV that carries text."""
+
+    tool = "audio_classification"
+
+
 class FakeTextToAudio(Lossy):
     """`text_to_audio:fake`: a WAV that carries the text."""
 
@@ -224,6 +230,7 @@ LOSSY: tuple[type[Lossy], ...] = (
     FakeSummarization,
     FakeTranslation,
     FakeQuestionAnswering,
+    FakeAudioClassification,
     FakeTextToAudio,
     FakeVideoToAudio,
     FakeVideoToImage,

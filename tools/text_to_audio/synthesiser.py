@@ -6,7 +6,7 @@ no music to speak of and no voices; words it could do nothing with are said, one
 
 from __future__ import annotations
 
-from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
+from hopline.tools.backend import Backend, Call, MechanicalLoss, Result, ignored
 from hopline.tools.errors import InputRefused
 from hopline.tools.media import encode_wav
 from hopline.tools.text_to_audio.score import Score, known_sounds, parse
@@ -37,7 +37,7 @@ class Synthesiser(Backend):
 
     def call(self, call: Call) -> Result:
         text = call.one("text").text
-        losses = []
+        losses = ignored(call, "steps", "guidance", "negative_prompt")
         if len(text) > MAX_TEXT_CHARACTERS:
             losses.append(_cut("characters of the text", len(text), MAX_TEXT_CHARACTERS, "characters"))
             text = text[:MAX_TEXT_CHARACTERS]

@@ -202,6 +202,8 @@ def _by_hub(names: list[str]) -> list[str]:
                 short = backend.id.partition(":")[2]
                 if isinstance(backend, Pretrained) and {backend.id, short} & written and is_hub_id(backend.model_name):
                     found.append(backend.model_name)
+        elif isinstance(named := _backend(name), Pretrained) and is_hub_id(named.model_name):
+            found.append(named.model_name)
         elif not name.startswith(_OLLAMA) and name not in manifest() and is_hub_id(name):
             found.append(name)
     return list(dict.fromkeys(found))

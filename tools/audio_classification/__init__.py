@@ -1,0 +1,1 @@
+"""The sounds in a recording, named."""
