@@ -72,7 +72,8 @@ def second_look(likeness: Floats, crop: Pixels, mask: Mask, colours: Floats, lea
     import numpy as np
 
     exemplars = looks()
-    seen = exemplars.seen @ _unit((_seen(crop, mask) - exemplars.mean) @ exemplars.whitening)
+    centred = np.asarray(_seen(crop, mask) - exemplars.mean, np.float32)
+    seen = exemplars.seen @ _unit(np.asarray(centred @ exemplars.whitening, np.float32))
     straight, mirrored = _edges(crop, mask), _edges(crop[:, ::-1], mask[:, ::-1])
     edges = np.maximum(exemplars.edges @ straight, exemplars.edges @ mirrored - _MIRRORED).max(axis=0)
     shared = 1 - np.abs(bank().palettes[:, 0, 0] - colours).sum(axis=1) / 2
