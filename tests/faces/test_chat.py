@@ -122,6 +122,29 @@ def test_ctrl_c_stops_the_request_and_the_conversation_goes_on(tools: Path) -> N
         os.close(ours)
 
 
+@pytest.mark.models
+def test_stopping_a_pipe_stops_all_of_it(tools: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--tools-from", str(tools)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("Take a nap: now\nShout this: never\n")
+    process.stdin.close()
+    process.stdin = None
+    deadline = time.monotonic() + 60
+    while not json.loads(hopline("runs", "--json"))["runs"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(1)
+    process.terminate()
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "NEVER" not in stdout
+
+
 def _own_terminal() -> None:
     import fcntl
     import signal

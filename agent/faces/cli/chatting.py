@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hopline.agent import Agent, Attachment
     from rich.console import Console
 
+_STOPPED = 130
+
 _HELP = """\
 Ask in plain words; refer to what was made before: "now in French", "read that to me", "the second one".
 /attach FILE …   attach files to the next request
@@ -105,9 +107,14 @@ class _Talk:
             words = line.strip()
             if words in ("/quit", "/exit"):
                 break
-            if words:
-                ended = self._answered(words)
-                code = code or (0 if terminal else ended)
+            if not words:
+                continue
+            ended = self._answered(words)
+            if terminal:
+                continue
+            code = code or ended
+            if ended == _STOPPED:  # who stops what reads from a pipe wants the rest of it no more
+                return ended
         return code
 
     def _typed(self) -> Iterator[str]:
@@ -135,7 +142,8 @@ class _Talk:
         except HoplineError as error:
             return fail(error)
         except KeyboardInterrupt:
-            return fail(HopCancelled("stopped."))
+            fail(HopCancelled("stopped."))
+            return _STOPPED
 
     def _command(self, words: str) -> None:
         try:
