@@ -61,6 +61,13 @@ def test_it_checks(name: str, journal: Journal) -> None:
         assert "is left out" in warning or "needs about 117" in warning
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_its_report_is_here(name: str) -> None:
+    report = (FOLDER / "reports" / f"{name}.md").read_text("utf-8")
+    assert report.startswith(f"# {name}\n")
+    assert f"experiment run {name}.toml" in report
+
+
 def test_picture_loop(journal: Journal) -> None:
     study = completed(small("picture-loop", count=4), journal)
     assert len(study.observations) == 5 * 4
