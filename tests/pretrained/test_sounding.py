@@ -54,11 +54,10 @@ def test_stable_audio_conforms(tiny_stable_audio: Path) -> None:
     assert check_backend(Diffusers(str(tiny_stable_audio)), TOOL, [asked(steps=2)]) == []
 
 
-def test_seed_and_words_decide_the_music(musicgen: Transformers) -> None:
+def test_the_seed_decides_the_music(musicgen: Transformers) -> None:
     first = musicgen.call(asked()).outputs
     assert musicgen.call(asked()).outputs == first
     assert musicgen.call(asked(seed=2)).outputs != first
-    assert musicgen.call(asked("blue dog")).outputs != first
 
 
 def test_seed_words_and_steps_decide_the_sound(stable_audio: Diffusers) -> None:
