@@ -237,6 +237,49 @@ def long_recording(folder: Path) -> Path:
     return path
 
 
+def test_with_the_keyboard_alone(guest: Callable[..., Guest]) -> None:
+    here = guest()
+    page = here.page
+    page.wait_for_selector("#examples button")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+                return
+        raise AssertionError(f"the keyboard does not reach {selector}")
+
+    tab_to("#request textarea")
+    page.keyboard.type("Say good morning aloud.")
+    page.keyboard.press("Enter")
+    here.done()
+    tab_to("#part-result audio")
+    page.keyboard.press("Shift+Tab")
+    tab_to("summary")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open")
+
+    page.reload()
+    page.wait_for_selector("#part-result audio")
+    tab_to("#request textarea")
+    page.keyboard.type("Say good evening aloud.")
+    page.keyboard.press("Enter")
+    here.done()
+    page.wait_for_selector("h1:has-text('Say good evening')")
+    tab_to("#runs input")
+    page.wait_for_selector("[role=option]:has-text('Say good morning')")
+    page.keyboard.press("ArrowDown")  # from the run that is shown to the one before
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Say good morning')")
+    tab_to("#new")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#examples button")
+    tab_to("#examples button")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#request textarea').value.startsWith('Draw two red cars')")
+    here.quiet()
+
+
 def test_two_people_at_once_see_nothing_of_each_other(guest: Callable[..., Guest]) -> None:
     one, two = guest(), guest()
     one.ask("Say that the fox is red.")
