@@ -176,6 +176,12 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "Takes still pictures out of a video: stills, frames, screenshots of a film or clip.",
         "take a frame|stills from the film|grab a picture from the video|snapshots of the clip|"
         "pull out the first frame",
+        at={
+            "type": "string",
+            "enum": ["times", "scenes"],
+            "default": "times",
+            "description": "one frame every so many seconds, or the first of each scene",
+        },
         every_s={"type": "number", "default": 5.0, "minimum": 0.04, "description": "seconds between frames"},
         most={"type": "integer", "default": 8, "minimum": 1, "maximum": 64, "description": "frames at most"},
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,16 @@ def models_folder() -> Path:
     return Path(chosen).expanduser() if chosen else home() / "models"
 
 
+def machine_memory_mib() -> float:
+    """Memory that this process may have: the machine's, or its container's where that is less."""
+    import psutil
+
+    most = float(psutil.virtual_memory().total)
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        most = min(most, float(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
+    return most / MEBIBYTE
+
+
 class Limits(BaseSettings):
     """Limits on by default; each is set by the environment variable `HOPLINE_` + its name.
 
@@ -47,6 +58,9 @@ class Limits(BaseSettings):
     hop_memory_mib: float = Field(default=6144, gt=0, description="resident memory of one worker, MiB")
     plan_timeout_s: float = Field(
         default=120, gt=0, description="wall clock of one reply of the local model to a planner, seconds"
+    )
+    memory_mib: float = Field(
+        default_factory=lambda: 0.6 * machine_memory_mib(), gt=0, description="resident memory of all workers, MiB"
     )
     chat_timeout_s: float = Field(default=300, gt=0, description="wall clock of one reply of a chat model, seconds")
     chat_num_ctx: int = Field(default=8192, ge=512, description="context of a chat model on Ollama, tokens")

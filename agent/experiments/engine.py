@@ -24,7 +24,7 @@ from hopline.agent.running.profile import Profile
 from hopline.agent.running.workers import Workers
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
-from hopline.tools.home import Limits
+from hopline.tools.home import Limits, limits
 from hopline.tools.registry import Registry
 
 
@@ -155,7 +155,8 @@ class LocalEngine:
                 run.cancel()
 
     def _lane(self) -> None:
-        workers = Workers({"HOPLINE_THREADS": "1", "OMP_NUM_THREADS": "1"})
+        own = {"HOPLINE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        workers = Workers(own, budget_mib=limits().memory_mib / self._lanes)
         agent = self._make(workers)
         try:
             with ThreadPoolExecutor(self._beside) as pool:

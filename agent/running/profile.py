@@ -78,6 +78,8 @@ class Profile(BaseModel):
         """
         declared = registry.tool(tool)
         there = sorted(registry.backends(tool), key=lambda backend: (backend.asks_server, backend.large))
+        if not (self.remote or backend_id or tool in self.backends):
+            there = [kind for kind in there if not kind().remote]
         wanted = backend_id or self.backends.get(tool) or next((backend.name for backend in there), "")
         if not wanted:
             raise MissingBackend(

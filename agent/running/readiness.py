@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 from hopline.agent.running.profile import Profile
 from hopline.tools.backend import Backend
 from hopline.tools.errors import HoplineError
+from hopline.tools.machine import Machine
 from hopline.tools.models import Model, manifest
 from hopline.tools.registry import Registry
 
@@ -17,18 +18,34 @@ ENCODER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """Read by the typed planner and by the measurement of loss, whatever the profile."""
 
 
+EXTRA_BYTES: Mapping[str, int] = {
+    "stt": 80_000_000,
+    "tts": 34_000_000,
+    "ocr": 31_000_000,
+    "pictograms": 60_000_000,
+    "media": 37_000_000,
+    "image": 215_000_000,
+    "local-llm": 34_000_000,
+    "ollama": 1_000_000,
+    "openai": 5_000_000,
+}
+"""About what pip downloads for an extra beside the base (x86-64 Linux, November 2026). `image` is with a torch for
+processors alone; PyPI's for Linux brings gigabytes for graphics cards."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
-    """Whether one tool can be called with a profile.
+    """Whether one tool can be called by one backend.
 
     Attributes:
         tool: its name.
-        backend: the one the profile chose; empty when none.
+        backend: which; empty where the profile has none.
         ready: it can be called now.
         missing: what is not here, a phrase each.
         commands: what brings it, in order.
-        download_bytes: of the models that are missing.
+        download_bytes: what the commands download, as far as it is known.
         optional: what is missing is large, and the profile does without it or does not ask for it.
+        others: the backends that could serve it instead, which the profile does not name.
     """
 
     tool: str
@@ -38,19 +55,42 @@ class Readiness:
     commands: tuple[str, ...] = ()
     download_bytes: int = 0
     optional: bool = False
+    others: tuple[Readiness, ...] = ()
 
 
 def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
     """Look at every declared tool; imports nothing heavy and loads nothing."""
+    chosen: dict[str, Backend] = {}
+    rows: dict[str, Readiness] = {}
     for tool in registry:
         try:
-            backend = profile.choose(registry, tool.name)
+            chosen[tool.name] = profile.choose(registry, tool.name)
         except HoplineError:
-            yield Readiness(tool=tool.name, backend="", ready=False, missing=("no backend in this profile",))
-            continue
-        yield readiness_of(backend, profile)
+            missing = ("no backend in this profile",)
+            rows[tool.name] = Readiness(tool=tool.name, backend="", ready=False, missing=missing)
+        else:
+            rows[tool.name] = readiness_of(chosen[tool.name], profile)
+    for tool in registry:
+        row, name = rows[tool.name], ""
+        if backend := chosen.get(tool.name):
+            row, name = _with_needs(row, [rows[need] for need in backend.needs]), backend.name
+        kinds = [kind for kind in registry.backends(tool.name) if kind.name != name and not kind.asks_first]
+        others = [_with_needs(readiness_of(kind(), profile), [rows[n] for n in kind.needs]) for kind in kinds]
+        yield replace(row, others=tuple(others))
     for name, error in registry.absent.items():
         yield Readiness(tool=f"{name}_…", backend="", ready=False, missing=(str(error),))
+
+
+def _with_needs(row: Readiness, needed: Sequence[Readiness]) -> Readiness:
+    """A backend that calls other tools is as ready as they are."""
+    absent = [need for need in needed if not need.ready]
+    return replace(
+        row,
+        ready=row.ready and not absent,
+        missing=(*row.missing, *(f"{need.tool}, which it asks" for need in absent)),
+        commands=tuple(dict.fromkeys([*row.commands, *(command for need in absent for command in need.commands)])),
+        optional=row.optional or (row.ready and any(need.optional for need in absent)),
+    )
 
 
 def readiness_of(backend: Backend, profile: Profile) -> Readiness:
@@ -60,19 +100,23 @@ def readiness_of(backend: Backend, profile: Profile) -> Readiness:
     others = backend.missing()
     missing = [f"package {p}" for p in packages] + [f"model {m.name}" for m in models] + [o.what for o in others]
     commands = []
+    download_bytes = sum(m.download_size for m in models) + sum(o.download_bytes for o in others)
     if packages:
         commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
+        download_bytes += EXTRA_BYTES.get(backend.extra, 0)
     if models:
-        names = [profile.name if m.name not in profile.large_models else m.name for m in models]
+        named = profile.backends.get(backend.tool, "")
+        served = not named or named == backend.id
+        names = [profile.name if served and m.name not in profile.large_models else m.name for m in models]
         commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
-    commands += dict.fromkeys(other.command for other in others)
+    commands += dict.fromkeys(other.command for other in others if other.command)
     return Readiness(
         tool=backend.tool,
         backend=backend.id,
         ready=not missing,
         missing=tuple(missing),
         commands=tuple(commands),
-        download_bytes=sum(m.download_size for m in models) + sum(o.download_bytes for o in others),
+        download_bytes=download_bytes,
         optional=any(name in profile.large_models for name in backend.models)
         or (backend.large and backend.tool not in profile.backends),
     )
@@ -96,10 +140,51 @@ def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[s
     return found
 
 
+def download_bytes(command: str, rows: Sequence[Readiness]) -> dict[tuple[str, ...], int]:
+    """What a command downloads, by what is missing: tools share models, which are downloaded once.
+
+    Args:
+        command: of `Readiness.commands`.
+        rows: where it stands.
+    """
+    if command.startswith("pip install"):
+        extra = command.partition("[")[2].partition("]")[0]
+        return {(extra,): EXTRA_BYTES.get(extra, 0)}
+    found = {}
+    for row in rows:
+        extras = [c.partition("[")[2].partition("]")[0] for c in row.commands if c.startswith("pip install")]
+        models = tuple(one for one in row.missing if not one.startswith("package "))
+        # The last command is the one that brings the models; servers before it download nothing.
+        if command == row.commands[-1]:
+            found[models] = row.download_bytes - sum(EXTRA_BYTES.get(extra, 0) for extra in extras)
+    return found
+
+
 def is_ready(backend: Backend) -> bool:
     """Nothing that a backend needs is missing; imports nothing heavy and loads nothing."""
     packages = all(importlib.util.find_spec(package) is not None for package in backend.packages)
     return packages and all(manifest()[model].present for model in backend.models) and not backend.missing()
+
+
+GPU_MIB, LOCAL_MIB, SMALL_MIB = 7_500, 15_000, 7_500
+"""Memory from which on the profiles `gpu` (of the card), `local` and `cpu-small` (of the machine) are comfortable."""
+
+
+def recommended(machine: Machine, ollama: bool) -> tuple[str, str]:
+    """The profile for a machine, and why.
+
+    Args:
+        machine: what it has.
+        ollama: an Ollama answers on it.
+    """
+    gib = f"{machine.memory_mib / 1024:.0f} GiB of memory"
+    if machine.gpu and machine.gpu_memory_mib >= GPU_MIB:
+        return "gpu", f"{machine.gpu} has {machine.gpu_memory_mib / 1024:.0f} GiB: diffusion takes seconds there"
+    if ollama and machine.memory_mib >= LOCAL_MIB:
+        return "local", f"an Ollama answers here, and its vision model fits {gib}"
+    if machine.memory_mib >= SMALL_MIB:
+        return "cpu-small", f"{gib} and no graphics card: small models of the hub fit, and take their time"
+    return "offline", f"{gib}: the models of the hub would not fit beside each other"
 
 
 def models_of(registry: Registry, profile: Profile) -> list[Model]:

@@ -377,7 +377,8 @@ class Execution:
                     hop,
                     status="ok",
                     outputs=earlier.outputs,
-                    details=earlier.details,
+                    # What was unloaded for the earlier one was not for this one.
+                    details={name: value for name, value in earlier.details.items() if name != "unloaded"},
                     mechanical_losses=earlier.mechanical_losses,
                     cached_from=earlier.id,
                     duration_ms=0.0,

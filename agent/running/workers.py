@@ -1,4 +1,4 @@
-"""Warm worker processes: one for each heavy backend, killed when it hangs, grows or crashes.
+"""Warm worker processes: one for each heavy backend, killed when it hangs, grows or crashes; unloaded for others.
 
 Started as `python -m`, never by multiprocessing, so that a plain script, a notebook, pytest and
 a daemon all work.
@@ -15,11 +15,11 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import psutil
 from hopline.agent.running import wire
@@ -27,7 +27,8 @@ from hopline.tools import errors
 from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendCrashed, BackendFailed, HopCancelled, HoplineError, HopTimeout, ResourceExceeded
 from hopline.tools.exchange import exchange_from_json
-from hopline.tools.home import MEBIBYTE, setting
+from hopline.tools.home import MEBIBYTE, limits, setting
+from hopline.tools.models import manifest
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -43,6 +44,8 @@ QUIET = {
 _POLL_S = 0.05
 _SAMPLE_S = 0.2
 _CANCEL_GRACE_S = 1.0
+_PROCESS_MIB = 150.0
+"""Of a worker before its weights: Python and the libraries of speech."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,16 +84,31 @@ class _All:
         return all(one.is_set() for one in self._each)
 
 
+MakeRoom = Callable[["Worker"], list[dict[str, Any]]]
+
+
 class Worker:
     """One backend in a process of its own; safe to use from several threads.
 
     Args:
         backend: its class must be importable by name.
         environment: variables for the process, beside those of this one.
+        make_room: told before it loads its model and after each call, for it may have grown; unloads others and gives
+            what it unloaded.
+
+    Attributes:
+        needs_mib: resident memory when it was last seen; 0 before the first call.
     """
 
-    def __init__(self, backend: Backend, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        environment: Mapping[str, str] | None = None,
+        make_room: MakeRoom = lambda worker: [],
+    ) -> None:
         self.backend = backend
+        self._make_room = make_room
+        self.needs_mib = 0.0
         self._environment = {**QUIET, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -136,6 +154,7 @@ class Worker:
         alone = len(asked) == 1
         progress: Progress = asked[0].progress if alone else _nobody
         cancelled = asked[0].cancelled if alone else _All([one.cancelled for one in asked])
+        unloaded = [] if self.warm else self._make_room(self)
         try:
             results, load_ms = self._exchange(
                 [one.call for one in asked], timeout_s * len(asked), memory_mib, progress, cancelled
@@ -147,6 +166,10 @@ class Worker:
             for one in asked:
                 self._do([one], timeout_s, memory_mib)
             return
+        self.needs_mib = self.resident_mib()
+        unloaded += self._make_room(self)
+        if unloaded:
+            results[0] = replace(results[0], details={**results[0].details, "unloaded": unloaded})
         asked[0].load_ms = load_ms
         for one, result in zip(asked, results, strict=True):
             one.answer = result
@@ -207,13 +230,35 @@ class Worker:
                 self._check_memory(memory_mib)
 
     def _check_memory(self, memory_mib: float) -> None:
+        resident = self.resident_mib()
+        if resident > memory_mib:
+            raise ResourceExceeded(
+                f"stopped at {resident:.0f} MiB of memory; its limit is {memory_mib:.0f} MiB.",
+                hint=f"Raise {setting('hop_memory_mib')}.",
+            )
+
+    @property
+    def warm(self) -> bool:
+        """Its process is there, and so is what it loaded."""
+        return self._process is not None and self._process.poll() is None
+
+    def resident_mib(self) -> float:
+        """Memory that its process takes now; 0 where there is none."""
         with suppress(psutil.Error):
-            resident = psutil.Process(self.pid).memory_info().rss / MEBIBYTE
-            if resident > memory_mib:
-                raise ResourceExceeded(
-                    f"stopped at {resident:.0f} MiB of memory; its limit is {memory_mib:.0f} MiB.",
-                    hint=f"Raise {setting('hop_memory_mib')}.",
-                )
+            if self.pid is not None:
+                return float(psutil.Process(self.pid).memory_info().rss) / MEBIBYTE
+        return 0.0
+
+    def unload(self) -> float:
+        """End its process if it is idle; gives the MiB that were freed, 0 where it is at work."""
+        if not self._busy.acquire(blocking=False):
+            return 0.0
+        try:
+            freed_mib = self.resident_mib()
+            self.stop()
+        finally:
+            self._busy.release()
+        return freed_mib
 
     @property
     def pid(self) -> int | None:
@@ -221,7 +266,7 @@ class Worker:
         return self._process.pid if self._process else None
 
     def _start(self) -> Connection:
-        if self._process is not None and self._connection is not None and self._process.poll() is None:
+        if self._connection is not None and self.warm:
             return self._connection
         self.stop()
         ours, theirs = socket.socketpair()
@@ -278,23 +323,46 @@ def _nobody(fraction: float, words: str) -> None:
 
 
 class Workers:
-    """The warm workers of an Agent, by backend.
+    """The warm workers of an Agent, by backend, within one memory budget.
+
+    A model is loaded once and shared by all hops. Before another is loaded, those used longest ago are unloaded
+    until there is room for it; a worker that is at work is left alone. A result for which others were unloaded says
+    so in its detail `unloaded`, `[{"backend", "mib"}]`.
 
     Args:
         environment: variables for their processes, such as limits of their own.
+        budget_mib: resident memory of all of them together; `HOPLINE_MEMORY_MIB` by default.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, budget_mib: float | None = None) -> None:
         self._environment = environment
+        self._budget_mib = budget_mib
         self._workers: dict[str, Worker] = {}
+        """By backend, the one used last at the end."""
         self._lock = threading.Lock()
 
     def of(self, backend: Backend) -> Worker:
-        """The worker of a backend, started at its first call."""
+        """The worker of a backend, started at its first call; from now on the one used last."""
         with self._lock:
-            if backend.id not in self._workers:
-                self._workers[backend.id] = Worker(backend, self._environment)
-            return self._workers[backend.id]
+            worker = self._workers.pop(backend.id, None) or Worker(backend, self._environment, self._make_room)
+            self._workers[backend.id] = worker
+            return worker
+
+    def _make_room(self, wanted: Worker) -> list[dict[str, Any]]:
+        """Unload idle models, the one used longest ago first, until `wanted` fits the budget beside the others."""
+        budget_mib = self._budget_mib or limits().memory_mib
+        unloaded = []
+        with self._lock:
+            others = [worker for worker in self._workers.values() if worker is not wanted and worker.warm]
+            taken_mib = wanted.resident_mib() or wanted.needs_mib or _guess_mib(wanted.backend)
+            taken_mib += sum(worker.resident_mib() for worker in others)
+            for worker in others:
+                if taken_mib <= budget_mib:
+                    break
+                if freed_mib := worker.unload():
+                    taken_mib -= freed_mib
+                    unloaded.append({"backend": worker.backend.id, "mib": round(freed_mib)})
+        return unloaded
 
     def pids(self) -> list[int]:
         """Process ids of the workers that are there."""
@@ -307,3 +375,9 @@ class Workers:
             workers, self._workers = list(self._workers.values()), {}
         for worker in workers:
             worker.stop()
+
+
+def _guess_mib(backend: Backend) -> float:
+    """What a backend may take that was never seen loaded: a process, and its weights once."""
+    weights = sum(manifest()[name].size for name in backend.models) + sum(one.size_bytes for one in backend.hub)
+    return _PROCESS_MIB + weights / MEBIBYTE

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.models
 OURS = [
     entry
     for entry in entry_points(group="hopline.backends")
-    # Those on chat models pass it in tests/chat, against a server that speaks Ollama's API; those on models of the hub
-    # in tests/pretrained, with tiny ones of the real classes.
+    # Those that ask a server pass it in tests/chat and test_speech_server, against one that speaks its API; those on
+    # models of the hub in tests/pretrained, with tiny ones of the real classes.
     if entry.dist
     and entry.dist.name == "hopline"
-    and not entry.value.startswith("hopline.tools.chat.")
+    and not entry.load().asks_server
     and not issubclass(entry.load(), Pretrained)
 ]
 LARGE = load_profile("offline").large_models

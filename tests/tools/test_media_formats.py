@@ -158,6 +158,28 @@ def test_films(kind: str, sound: str, picture: str, media_type: str) -> None:
     assert (loss.kind, loss.before, loss.after, loss.unit) == ("skipped", 20, 3, "frames")
 
 
+def test_the_first_frame_of_each_scene() -> None:
+    import av
+
+    rng = np.random.default_rng(3)
+    scenes = [rng.integers(0, 236, (8, 12, 3)).repeat(8, 0).repeat(8, 1) for _ in range(4)]
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(80):
+            pixels = (scenes[number // 20] + number % 20).astype(np.uint8)  # within a scene it brightens
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode())
+    video = sniff(file.getvalue(), "film.mp4")
+    seen = VideoToImage().call(Call(inputs={"video": (video,)}, parameters={"at": "scenes"}))
+    assert seen.details["times_s"] == [0.0, 2.0, 4.0, 6.0]
+    for picture, scene in zip(seen.outputs["image"], scenes, strict=True):
+        assert np.abs(decode_image(picture)[0].mean((0, 1)) - scene.mean((0, 1))).max() < 8
+    few = VideoToImage().call(Call(inputs={"video": (video,)}, parameters={"at": "scenes", "most": 2}))
+    assert few.mechanical_losses[0].message == "2 of 80 frames were taken, one a scene; nothing after 2 s"
+
+
 def test_a_silent_film_says_that_it_has_no_sound() -> None:
     from hopline.tools.errors import InputRefused
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -77,8 +78,11 @@ class ChatBackend(Backend):
         package = f"langchain_{provider}"
         wanted = []
         if package not in self.packages and importlib.util.find_spec(package) is None:
-            command = "pip install 'hopline[ollama]'" if provider == "ollama" else f"pip install langchain-{provider}"
+            ours = provider in ("ollama", "openai")
+            command = f"pip install 'hopline[{provider}]'" if ours else f"pip install langchain-{provider}"
             wanted.append(Missing(what=f"package {package}", command=command))
+        if provider == "openai" and self.remote and not os.environ.get("OPENAI_API_KEY"):
+            wanted.append(Missing(what="a key for OpenAI", command="export OPENAI_API_KEY=…"))
         if provider != "ollama":
             return tuple(wanted)
         there = server()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from hopline.tools.chat.model import ChatModel, Settings
 from hopline.tools.chat.ollama import OllamaModel, passes_on
 from hopline.tools.chat.provider import ProviderModel
 from hopline.tools.chat.server import server
 from hopline.tools.errors import BadPlan
+from hopline.tools.speech_server import on_this_machine
 
 
 def open_chat(name: str, settings: Settings | None = None) -> ChatModel:
@@ -29,10 +32,16 @@ def open_chat(name: str, settings: Settings | None = None) -> ChatModel:
     chosen = settings or Settings()
     if provider == "ollama":
         return OllamaModel(model, server(), chosen)
-    return ProviderModel(name, chosen)
+    made = ProviderModel(name, chosen)
+    made.remote = is_remote(name)
+    return made
 
 
 def is_remote(name: str) -> bool:
-    """Whether what a model is told leaves this machine, as far as its name and `OLLAMA_HOST` say."""
+    """Whether what a model is told leaves this machine, as far as its name, `OLLAMA_HOST` and `OPENAI_BASE_URL` say."""
     provider, _, model = name.partition(":")
+    if provider == "openai":
+        # Any server may speak OpenAI's API, one on this machine too.
+        address = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or ""
+        return not (address and on_this_machine(address))
     return provider != "ollama" or not server().loopback or passes_on(model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from hopline.tools.chat.model import ChatModel, Request, Settings
 from hopline.tools.errors import BackendFailed, BadPlan, BadReply, HoplineError, HopTimeout, MissingExtra, UserError
+from hopline.tools.speech_server import on_this_machine
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -78,6 +80,10 @@ def _opened(name: str, settings: Settings) -> BaseChatModel:
     options: dict[str, Any] = {"max_tokens": settings.most_tokens, "timeout": settings.timeout_s}
     if settings.temperature is not None:
         options["temperature"] = settings.temperature
+    if name.startswith("openai:") and not os.environ.get("OPENAI_API_KEY"):
+        address = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or ""
+        if on_this_machine(address):
+            options["api_key"] = "none"  # the client wants one, a server of one's own does not
     try:
         made: BaseChatModel = init_chat_model(name, **options)
     except ImportError as error:

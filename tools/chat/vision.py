@@ -1,11 +1,14 @@
-"""`image_captioning:ollama`, `visual_question_answering:ollama`, `image_ocr:ollama`: by a vision model of Ollama.
+"""Tools on pictures served by a chat model that sees, in one hop from picture (and question) to answer.
 
-The model part is a tag of Ollama (`image_captioning:ollama:llava:13b`); without one, `llama3.2-vision`.
+`image_captioning:chat:MODEL`, `visual_question_answering:chat:MODEL`, `image_ocr:chat:MODEL`, where MODEL is a name
+as LangChain's `init_chat_model` takes it (`openai:gpt-4o`, `ollama:llava:13b`). The same with `ollama` in place of
+`chat` takes a tag of Ollama alone (`image_captioning:ollama:llava:13b`); without one, `llama3.2-vision`.
 """
 
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Call, MechanicalLoss, Result
@@ -24,8 +27,8 @@ _NO_TEXT = "NO TEXT"
 _FENCE = re.compile(r"\A```(?:markdown|md|text)?[ \t]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
-class OllamaVision(ChatBackend):
-    """A tool on pictures served by a vision model of Ollama.
+class ChatVision(ChatBackend):
+    """A tool on pictures served by a chat model that sees.
 
     What is written in a picture is data: the model has no tools, and its answer is text.
 
@@ -33,14 +36,13 @@ class OllamaVision(ChatBackend):
     answer reached its limit.
     """
 
-    name = "ollama"
-    extra = "ollama"
-    packages = ("langchain_ollama", "ollama")
+    name = "chat"
+    packages: ClassVar[tuple[str, ...]] = ("langchain_core",)
     media_type = "text/plain"
 
     @property
     def chat_name(self) -> str:
-        return f"ollama:{self.model or VISION_MODEL}"
+        return self.model or f"ollama:{VISION_MODEL}"
 
     def instruction(self, call: Call) -> str:
         """What to do with the picture."""
@@ -71,7 +73,7 @@ class OllamaVision(ChatBackend):
         )
 
 
-class Captioning(OllamaVision):
+class ChatCaptioning(ChatVision):
     """Describes a picture in one or two sentences."""
 
     tool = "image_captioning"
@@ -81,7 +83,7 @@ class Captioning(OllamaVision):
         return "Describe this picture in one or two sentences: what is in it, how many, in what colours, and where."
 
 
-class Answering(OllamaVision):
+class ChatAnswering(ChatVision):
     """Answers a question about a picture; also explains one."""
 
     tool = "visual_question_answering"
@@ -94,7 +96,7 @@ class Answering(OllamaVision):
         return f"Answer this question from the picture; if the picture does not answer it, say so. Question: {question}"
 
 
-class Ocr(OllamaVision):
+class ChatOcr(ChatVision):
     """Transcribes what is written in a picture, as Markdown. A model may make up words that are not there.
 
     Flags: `no_text` with an empty result, where the model says that there are no words.
@@ -116,6 +118,28 @@ class Ocr(OllamaVision):
         fenced = _FENCE.match(text.strip())
         found = (fenced[1] if fenced else text).strip()
         return "" if found.strip(".").upper() == _NO_TEXT else found
+
+
+class _ByOllama(ChatVision):
+    name = "ollama"
+    extra = "ollama"
+    packages = ("langchain_ollama", "ollama")
+
+    @property
+    def chat_name(self) -> str:
+        return f"ollama:{self.model or VISION_MODEL}"
+
+
+class Captioning(_ByOllama, ChatCaptioning):
+    """Describes a picture in one or two sentences, by a vision model of Ollama."""
+
+
+class Answering(_ByOllama, ChatAnswering):
+    """Answers a question about a picture, by a vision model of Ollama."""
+
+
+class Ocr(_ByOllama, ChatOcr):
+    """Transcribes what is written in a picture, by a vision model of Ollama."""
 
 
 def shown(image: Artifact, most_pixels: int) -> tuple[Artifact, list[MechanicalLoss]]:

@@ -91,6 +91,21 @@ class NoOpInWorker(NoOp):
         return Result(outputs=super().call(call).outputs, details={"pid": os.getpid()})
 
 
+class Hold(NoOp):
+    """`no_op:hold:MIB`: in a worker, where it takes so much memory for good when it is loaded."""
+
+    name = "hold"
+    heavy = True
+
+    def __init__(self, model: str = "") -> None:
+        Backend.__init__(self, model)
+        self._mib = int(model or 0)
+        self._held = b""
+
+    def load(self) -> None:
+        self._held = self._held or b"x" * int(self._mib * MEBIBYTE)
+
+
 class Sleep(Backend):
     """`sleep:fake`: reports progress every 20 ms, or, with `report=False`, hangs deaf."""
 
@@ -259,6 +274,7 @@ class Consult(Backend):
 MISBEHAVING: tuple[type[Backend], ...] = (
     NoOp,
     NoOpInWorker,
+    Hold,
     Sleep,
     SleepHere,
     Crash,

@@ -191,7 +191,7 @@ class FasterWhisper(Backend):
         return self._result(sound, segments, info.language, info.language_probability, float(info.duration_after_vad))
 
     def call_many(self, calls: Sequence[Call]) -> list[Result]:
-        """Several recordings side by side, `BATCH` at a time: the words of `call`, sooner.
+        """Several recordings side by side, `BATCH` at a time: the words of `call`, sooner on two threads or more.
 
         A recording with more speech than one window holds, or in a language that has to be found out, is heard
         alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from hopline.agent.running.profile import Profile
+    from hopline.agent.running.readiness import Readiness
     from hopline.tools.backend import Backend
     from hopline.tools.hub_files import HubModel
     from hopline.tools.models import Model
@@ -275,31 +276,60 @@ def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
     table_console().print(table)
 
 
-def doctor(profile: ProfileName = "offline", json_: Json = False) -> None:
-    """Say for each tool whether it works here, what is missing, and the command that brings it."""
-    from hopline.agent.running.readiness import readiness
+def doctor(
+    profile: ProfileName = "offline",
+    all_: Annotated[bool, typer.Option("--all", help="Say what the other backends miss, too.")] = False,
+    json_: Json = False,
+) -> None:
+    """Say for each tool what serves it here, what is missing, the command that brings it and its download.
+
+    Recommends a profile for this machine's memory and graphics card.
+    """
+    from hopline.agent.running.readiness import readiness, recommended
+    from hopline.tools.chat.server import server
+    from hopline.tools.machine import this_machine
 
     want_json(json_)
     with _profile_and_registry(profile) as (chosen, registry):
         rows = list(readiness(registry, chosen))
+    machine = this_machine()
+    try:
+        ollama = server().loopback and bool(server().version())
+    except HoplineError:
+        ollama = False
+    advised, why = recommended(machine, ollama)
     if json_:
-        say_json({"format": "hopline.doctor/1", "profile": chosen.name, "tools": [asdict(row) for row in rows]})
+        said = {"format": "hopline.doctor/1", "profile": chosen.name, "tools": [asdict(row) for row in rows]}
+        say_json(said | {"machine": asdict(machine), "recommended": {"profile": advised, "why": why}})
     else:
-        table = Table(box=None, pad_edge=False)
-        for column in ("tool", "backend", "state"):
-            table.add_column(column)
-        for row in rows:
-            state = Text("ready", style="green") if row.ready else Text("; ".join(row.missing), style="yellow")
-            table.add_row(row.tool, row.backend.partition(":")[2] or "–", state)
+        _show(rows, all_)
         console = table_console()
-        console.print(table)
-        for command in dict.fromkeys(command for row in rows for command in row.commands):
-            # Tools share models: what several of them miss is downloaded once.
-            sizes = {row.missing: row.download_bytes for row in rows if command in row.commands}
-            size = sum(sizes.values())
-            console.print(
-                f"to get it: {command}" + (f"   ({megabytes(size)})" if size and " pull " in command else ""),
-                markup=False,
-            )
+        console.print(f"this machine: {machine}; the profile for it: {advised} ({why})", markup=False)
     if registry.absent or any(row.commands and not row.optional for row in rows):
         raise typer.Exit(3)
+
+
+def _show(rows: Sequence[Readiness], every: bool) -> None:
+    from hopline.agent.running.readiness import download_bytes
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("tool", "backend", "state", "could serve it too"):
+        table.add_column(column)
+    for row in rows:
+        others = Text()
+        for other in row.others:
+            others.append(", " if others else "")
+            others.append(other.backend.partition(":")[2], style="green" if other.ready else "dim")
+        table.add_row(row.tool, row.backend.partition(":")[2] or "–", _state(row), others)
+        for other in row.others if every else ():
+            table.add_row("", Text(other.backend.partition(":")[2], style="dim"), _state(other), "")
+    console = table_console()
+    console.print(table)
+    shown = [row for row in rows if row.commands] + [o for row in rows if every for o in row.others if o.commands]
+    for command in dict.fromkeys(command for row in shown for command in row.commands):
+        size = sum(download_bytes(command, shown).values())
+        console.print(f"to get it: {command}" + (f"   ({megabytes(size)})" if size else ""), markup=False)
+
+
+def _state(row: Readiness) -> Text:
+    return Text("ready", style="green") if row.ready else Text("; ".join(row.missing), style="yellow")
