@@ -1,16 +1,21 @@
 """How well planners choose and join tools: TaskBench on tool lists that are not ours, and plain requests.
 
-    python benchmarks/planning.py --shared DIR [--planner typed encoder …] [--json]
+    python benchmarks/planning.py --shared DIR [--planner typed encoder assisted model …] [--every N] [--json]
 
 Scores as TaskBench has them (Shen et al., arXiv 2311.18760): node F1 is the F1 of the predicted
 set of tool names, edge F1 of the predicted (source, target) pairs, averaged over the cases (macro;
 edges over the cases that have links) and pooled (micro). A request is accepted when the tools of
 its plan, in an order in which they can run and with mapped steps expanded, are one of those listed.
+
+The baselines are `encoder`, the best tool of each clause by itself, and `model`, the local language model's
+constrained choice of names by itself, joined by type alone. `assisted` and `model` take some seconds a case:
+`--every 3` scores every third one.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import statistics
 import subprocess
@@ -18,15 +23,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from hopline.agent.planning import typed
+from hopline.agent.planning import assisted, typed
+from hopline.agent.planning.choosing import judge
 from hopline.agent.planning.clauses import parse
 from hopline.agent.planning.matching import matcher
 from hopline.agent.planning.plan import FromStep, Plan, Step
+from hopline.agent.running.local_model import LocalModel
+from hopline.agent.running.workers import Workers
 from hopline.tools.errors import NoPlan
+from hopline.tools.exchange import Exchange
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import tool_from_json
 
@@ -48,8 +58,54 @@ def encoder_alone(request: str, registry: Registry, attachments: Mapping[str, st
     return Plan(planner="encoder", steps=tuple(steps))
 
 
-PLANNERS: dict[str, Planner] = {"typed": typed.plan, "encoder": encoder_alone}
-"""By name; `assisted` and `chat` join here."""
+@cache
+def _model() -> LocalModel:
+    workers = Workers()
+    atexit.register(workers.stop)
+    return LocalModel(workers)
+
+
+_ANSWERS: dict[str, Exchange] = {}
+"""What the model said, by what it was asked: two planners that ask the same pay once."""
+
+
+def ask(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], most_tokens: int) -> Exchange:
+    """One exchange with the local language model."""
+    key = json.dumps([messages, schema, most_tokens])
+    if key not in _ANSWERS:
+        _ANSWERS[key] = _model().ask(messages, schema, most_tokens, purpose="plan", kept=[])
+    return _ANSWERS[key]
+
+
+def assisted_by_model(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
+    """The search with the local language model's judgement; fails where it cannot be asked."""
+    made = assisted.plan(request, registry, attachments, ask)
+    if "fallback" in made.why:
+        raise SystemExit(made.why["fallback"])
+    return made
+
+
+def model_alone(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
+    """The baseline: the model's names in its order, each fed by the last step before it whose type fits."""
+    reading = typed.Reading(request, registry, attachments)
+    steps: list[Step] = []
+    for name in judge(request, reading.matches, list(registry), attachments, ask):
+        tool = registry.tool(name)
+        inputs = {}
+        for port in tool.inputs:
+            before = [s for s in steps if port.type in {p.type for p in registry.tool(s.tool).outputs}]
+            if before:
+                inputs[port.name] = (FromStep(step=before[-1].id),)
+        steps.append(Step(id=f"step{len(steps) + 1}", tool=name, inputs=inputs))
+    return Plan(planner="model", steps=tuple(steps))
+
+
+PLANNERS: dict[str, Planner] = {
+    "typed": typed.plan,
+    "encoder": encoder_alone,
+    "assisted": assisted_by_model,
+    "model": model_alone,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,12 +139,12 @@ def links_of(plan: Plan) -> set[tuple[str, str]]:
     return {(plan.step(need).tool, step.tool) for step in plan.steps for need in step.needs()}
 
 
-def taskbench(planner: Planner, shared: Path, name: str) -> list[Case]:
-    """All cases of one TaskBench set."""
+def taskbench(planner: Planner, shared: Path, name: str, every: int = 1) -> list[Case]:
+    """The cases of one TaskBench set, or every so many of them."""
     tools = json.loads((shared / f"taskbench/{name}-tools.json").read_text("utf-8"))
     registry = Registry(tools=[tool_from_json(entry) for entry in tools])
     cases = []
-    for line in (shared / f"taskbench/{name}-dev.jsonl").read_text("utf-8").splitlines():
+    for line in (shared / f"taskbench/{name}-dev.jsonl").read_text("utf-8").splitlines()[::every]:
         case = json.loads(line)
         start = time.perf_counter()
         try:
@@ -215,13 +271,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well planners choose and join tools.")
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder of taskbench/ and requests")
     parser.add_argument("--planner", nargs="+", choices=sorted(PLANNERS), default=["typed", "encoder"])
+    parser.add_argument("--every", type=int, default=1, help="score every so many cases of TaskBench")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     report: dict[str, Any] = {"format": "hopline.benchmark.planning/1", "cold_s": cold_seconds(), "rows": []}
     files = [options.shared / "requests-dev.jsonl", Path(__file__).parent.parent / "tests/planning/requests.jsonl"]
     for name in options.planner:
         for tools in ("huggingface", "multimedia"):
-            cases = taskbench(PLANNERS[name], options.shared, tools)
+            cases = taskbench(PLANNERS[name], options.shared, tools, options.every)
             for kind in ("all", "single", "chain", "dag"):
                 chosen = [c for c in cases if kind in ("all", c.kind)]
                 report["rows"].append({"planner": name, "set": tools, "type": kind, **summary(chosen)})

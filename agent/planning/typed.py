@@ -33,7 +33,7 @@ SECOND = 2.0
 PLAIN = 0.6
 """Nearness from which words say plainly what a tool says of itself; a second tool may be asked for like that."""
 
-NAMED, UNNAMED = 1.0, 0.5
+NAMED, UNNAMED = 0.5, 0.5
 """What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
 CLOSE = 2.5
@@ -113,7 +113,7 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
     Args:
         reading: of the request.
         planner: who the plan says decided.
-        judged: tools that a judge would use, an answer each; none where nobody was asked.
+        judged: tools that a judge would use; none where nobody was asked.
         also: gets the other plans that score about as well.
 
     Raises:
@@ -148,7 +148,7 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
         "encoder": reading.uses_encoder,
     }
     if judged:
-        why["judged"] = [list(names) for names in judged]
+        why["judged"] = list(judged)
     other = next((d for d in drafts[1:] if [s.tool for s in d.steps] != [s.tool for s in steps]), None)
     if other is not None:
         why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
@@ -204,12 +204,11 @@ def _judged(matches: Sequence[Match], judged: Judgement) -> list[Match]:
         best[m.tool] = max(best.get(m.tool, m.score), m.score)
     weighed = []
     for m in matches:
-        share = sum(m.tool in names for names in judged) / len(judged)
-        gain = NAMED * share if m.score == best[m.tool] else 0.0
-        lost = UNNAMED * (1 - share)
-        # What nobody named may not slip in by its own words either.
-        nearness = m.nearness if share else m.nearness - UNNAMED
-        weighed.append(replace(m, score=m.score + gain - lost, nearness=nearness))
+        if m.tool in judged:
+            weighed.append(replace(m, score=m.score + NAMED) if m.score == best[m.tool] else m)
+        else:
+            # It may not slip in by its own words either.
+            weighed.append(replace(m, score=m.score - UNNAMED, nearness=m.nearness - UNNAMED))
     return sorted(weighed, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
 
