@@ -73,7 +73,8 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "draw a cat|paint a ship on the sea|a picture of a tree|sketch what it says|illustrate the story|"
         "what would it look like|turn it into a picture|make a drawing of what is said|"
         "visualise the description|i want to see a castle",
-        size={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels a side"},
+        # What is usual, not a default: each backend draws in the size that suits it.
+        size={"type": "integer", "minimum": 64, "maximum": 2048, "examples": [512], "description": "pixels a side"},
         width={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels, instead of size"},
         height={"type": "integer", "minimum": 64, "maximum": 2048, "description": "pixels, instead of size"},
         **_STEERED,

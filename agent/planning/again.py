@@ -109,7 +109,8 @@ def changed(tool: Tool, step: Step, name: str, factor: float) -> dict[str, Any]:
     """The parameter times the factor, within its range."""
     parameter = number_of(tool, name)
     schema = tool.parameters[parameter]
-    value = float(step.parameters.get(parameter, schema.get("default", 1.0))) * factor
+    usual = schema.get("default", next(iter(schema.get("examples", ())), 1.0))
+    value = float(step.parameters.get(parameter, usual)) * factor
     value = min(max(value, schema.get("minimum", value)), schema.get("maximum", value))
     return {parameter: round(value) if schema["type"] == "integer" else round(value, 3)}
 

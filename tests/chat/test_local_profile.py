@@ -48,8 +48,9 @@ def test_it_plans_with_one_model_and_sees_with_another() -> None:
     assert (profile.chat, profile.sees) == ("ollama:qwen2.5", "ollama:llama3.2-vision")
     assert not profile.remote
     registry = installed()
-    for tool in registry:
-        assert profile.choose(registry, tool.name).id == profile.backends[tool.name]
+    for tool, backend in profile.backends.items():
+        assert profile.choose(registry, tool).id == backend
+    assert {tool.name for tool in registry} - set(profile.backends) == {"audio_classification"}
 
 
 def test_with_ollama_down(nobody: str) -> None:

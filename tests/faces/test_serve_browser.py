@@ -197,14 +197,11 @@ def test_it_can_be_read_and_heard_at_this_width(
     fits(page)
     assert grave(page) == {}
     for tab, told in (("Experiments", "No reports yet"), ("Profile", "Profile offline")):
-        if width == 390 and tab == "Profile":
-            continue  # to be looked into: a click there did not open it within 240 s on a very busy machine
         page.get_by_role("tab", name=tab).click()
         page.wait_for_selector(f"h1:has-text('{told}')")
         fits(page)
         assert grave(page) == {}
-    if width == 1280:
-        assert "HOPLINE_MAX_FILE_MIB" in page.inner_text("#profile")
+    assert "HOPLINE_MAX_FILE_MIB" in page.inner_text("#profile")
     again.quiet()
 
 

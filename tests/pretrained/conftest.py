@@ -332,7 +332,8 @@ def tiny_musicgen(tmp_path_factory: pytest.TempPathFactory, torch_ready: None) -
         text_encoder=t5_config().to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict()
     )
     model = MusicgenForConditionalGeneration(config)
-    for layer in model.audio_encoder.quantizer.layers:
+    quantizer: Any = model.audio_encoder.quantizer
+    for layer in quantizer.layers:
         layer.codebook.embed.normal_()  # zeros else, and every code would sound the same
     for name, value in {"pad_token_id": 32, "bos_token_id": 32, "decoder_start_token_id": 32}.items():
         setattr(model.generation_config, name, value)

@@ -122,8 +122,8 @@ def _limits() -> Html:
     values = limits()
     rows = []
     for name, field in Limits.model_fields.items():
-        value = f"{getattr(values, name):,g}"
-        cells = (tag("td", value), tag("td", tag("code", setting(name))))
+        value = getattr(values, name)
+        cells = (tag("td", value if isinstance(value, str) else f"{value:,.10g}"), tag("td", tag("code", setting(name))))
         rows.append(tag("tr", tag("th", str(field.description), scope="row"), *cells))
     return _table(("limit", "value", "set by"), rows, "Limits")
 
