@@ -29,6 +29,8 @@ $(VENV)/.offline: pyproject.toml constraints.txt setup.py | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.offline
+	@echo "The tests need some 350 MB of packages more (torch, transformers, diffusers, Gradio, a browser's driver);"
+	@echo "where pip finds no processor-only build of torch, that one alone brings gigabytes."
 	$(PIP) --editable '.[offline,dev]'
 	@scripts/browser
 	@touch $@

@@ -25,7 +25,7 @@ class Exemplar(Backend):
 
     tool = "image_captioning"
     name = "exemplar"
-    code_version = "1"
+    code_version = "2"
     extra = "pictograms"
     packages = ("resvg_py", "scipy", "skimage", "onnx", "onnxruntime", "PIL")
     models = (MODEL, CLASSIFIER)
