@@ -90,7 +90,7 @@ def judge(
 
     Raises:
         HoplineError: what `ask` raised.
-        BackendFailed: the answer is not of the form that was asked.
+        BackendFailed: the answer is not of the form that was asked, or names as many tools as it may.
     """
     if len(tools) > MOST_LISTED:
         listed = shortlist(matches)
@@ -99,6 +99,8 @@ def judge(
     named = _names_in(ask(messages, schema, _MOST_TOKENS))
     if not named:
         raise BackendFailed("the language model's choice of tools is not of the form that was asked.")
+    if len(named) == _MOST_STEPS:
+        raise BackendFailed("the language model named tool after tool, which chooses none.")
     return named
 
 

@@ -33,7 +33,7 @@ SECOND = 2.0
 PLAIN = 0.6
 """Nearness from which words say plainly what a tool says of itself; a second tool may be asked for like that."""
 
-NAMED, UNNAMED = 0.5, 0.5
+NAMED, UNNAMED = 0.5, 0.25
 """What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
 CLOSE = 2.5

@@ -100,8 +100,9 @@ def test_its_word_decides_what_the_encoder_leaves_open() -> None:
         Model(reply='{"tools": ["image_capt'),
         Model(reply="[]"),
         Model(reply=""),
+        Model(*[tool.name for tool in installed()][:8]),
     ],
-    ids=["failed", "cut", "another form", "empty"],
+    ids=["failed", "cut", "another form", "empty", "one tool after the other"],
 )
 def test_without_an_answer_the_typed_plan_stands_and_says_so(model: Model) -> None:
     plan = assisted.plan(REQUEST, installed(), GIVEN, model)

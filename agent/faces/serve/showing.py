@@ -123,7 +123,10 @@ def _limits() -> Html:
     rows = []
     for name, field in Limits.model_fields.items():
         value = getattr(values, name)
-        cells = (tag("td", value if isinstance(value, str) else f"{value:,.10g}"), tag("td", tag("code", setting(name))))
+        cells = (
+            tag("td", value if isinstance(value, str) else f"{value:,.10g}"),
+            tag("td", tag("code", setting(name))),
+        )
         rows.append(tag("tr", tag("th", str(field.description), scope="row"), *cells))
     return _table(("limit", "value", "set by"), rows, "Limits")
 
