@@ -70,7 +70,8 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text",
         "image",
         "Draws a picture: generates, paints, sketches or makes an image, drawing or illustration of what a text says.",
-        "draw a cat|paint a ship on the sea|a picture of a tree|sketch what it says|illustrate the story|"
+        "draw it|draw a cat and a dog|draw two birds beside a house|paint a ship on the sea|a picture of a tree|"
+        "sketch what it says|illustrate the story|"
         "what would it look like|turn it into a picture|make a drawing of what is said|"
         "visualise the description|i want to see a castle",
         # What is usual, not a default: each backend draws in the size that suits it.

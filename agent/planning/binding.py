@@ -331,7 +331,7 @@ class Binder:
 
     def _cased(self, words: Sequence[str]) -> str:
         """Words as they were typed, found again in the request."""
-        pattern = r"\W+".join(re.escape(word) for word in words)
+        pattern = r"\W+".join(re.escape(word) for word in words if re.search(r"\w", word))
         found = re.search(pattern, self.parsed.request, re.IGNORECASE)
         return found[0] if found else " ".join(words)
 

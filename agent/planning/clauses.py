@@ -77,6 +77,9 @@ _QUOTED = re.compile(
 _AFTER_COLON = re.compile(r":\s+(?!<\d+>)(\S.*)$", re.DOTALL)
 _TOKEN = re.compile(r"<\d+>|[\w'’-]+|[^\w\s]")
 _BREAK = {",", ".", ";", ":", "?", "!", "(", ")", "–", "—"}
+_SO_MANY = frozenset("a an one two three four five six seven eight nine ten some".split())
+_LONGEST_THING = 7
+"""Words of one more thing of a list, at most."""
 _JOIN = {"then", "and", "afterwards", "finally", "next", "before", "after", "but", "while", "also", "plus"}
 
 
@@ -126,11 +129,13 @@ class Parsed:
     literals: tuple[Literal, ...]
 
 
-def parse(request: str) -> Parsed:
+def parse(request: str, telling: Collection[str] = ()) -> Parsed:
     """Clauses and literals of a request.
 
     Args:
         request: any text.
+        telling: beginnings of words that tools call themselves by. Given them, one more thing of a list ("a cat,
+            a dog and two birds") stays in its clause, and one more thing to do ("and a summary") does not.
     """
     found: list[tuple[str, str]] = []
 
@@ -146,7 +151,7 @@ def parse(request: str) -> Parsed:
     literals: list[Literal] = []
     for sentence in re.findall(r"[^.?!]+[.?!]*", text):
         question = "?" in sentence
-        for words in _split(_TOKEN.findall(sentence)):
+        for words in _split(_TOKEN.findall(sentence), telling):
             shown = []
             for word in words:
                 if re.fullmatch(r"<\d+>", word):
@@ -205,11 +210,12 @@ def _restored(text: str, found: list[tuple[str, str]]) -> str:
     return re.sub(r"\s?<(\d+)>\s?", lambda m: found[int(m[1])][1], text).strip()
 
 
-def _split(tokens: list[str]) -> list[list[str]]:
+def _split(tokens: list[str], telling: Collection[str]) -> list[list[str]]:
     clauses: list[list[str]] = [[]]
     for place, token in enumerate(tokens):
         beside = [word.lower() for word in tokens[place : place + 2]] == ["next", "to"]
-        if (token in _BREAK or token.lower() in _JOIN) and not beside:
+        listed = token.lower() in (",", "and") and len(clauses[-1]) > 1 and _one_more(tokens[place + 1 :], telling)
+        if (token in _BREAK or token.lower() in _JOIN) and not beside and not listed:
             if clauses[-1]:
                 clauses.append([])
             if token.lower() in ("before", "after"):
@@ -217,3 +223,19 @@ def _split(tokens: list[str]) -> list[list[str]]:
         else:
             clauses[-1].append(token)
     return [clause for clause in clauses if clause]
+
+
+def _one_more(tokens: list[str], telling: Collection[str]) -> bool:
+    """Whether what follows, up to the next break, is one more thing ("a small dog") and nothing to be done."""
+    words: list[str] = []
+    for token in tokens:
+        if token in _BREAK or token.lower() in _JOIN:
+            break
+        words.append(token.lower())
+    things = set().union(*NOUNS.values())
+    return (
+        bool(telling)
+        and 1 < len(words) <= _LONGEST_THING
+        and words[0] in _SO_MANY
+        and not any(word in things or word in LANGUAGES or word.startswith(tuple(telling)) for word in words)
+    )

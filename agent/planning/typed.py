@@ -19,6 +19,7 @@ from hopline.agent.planning.choosing import Judgement
 from hopline.agent.planning.clauses import Clause, Parsed, named_after, parse
 from hopline.agent.planning.matching import Match, matcher
 from hopline.agent.planning.plan import FromAttachment, Plan
+from hopline.agent.planning.words import beginnings
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
@@ -93,7 +94,7 @@ class Reading:
 
     def __init__(self, request: str, registry: Registry, attachments: Mapping[str, str]) -> None:
         self.request, self.registry, self.attachments = request, registry, attachments
-        self.parsed = parse(request)
+        self.parsed = parse(request, beginnings(registry))
         self.tools = {tool.name: tool for tool in registry}
         self._matcher = matcher(list(registry))
         self.uses_encoder = self._matcher.uses_encoder

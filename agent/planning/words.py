@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from hopline.agent.planning.clauses import NOUNS
 from hopline.tools.spec import Tool
+
+_BEGINNING = 5
 
 NOUN_WORDS = frozenset(word for words in NOUNS.values() for word in words)
 """Names of things of some modality."""
@@ -31,6 +34,15 @@ def phrases(tool: Tool) -> list[str]:
     # The mere name of a thing ("photo", in "a picture, photo or drawing") is no phrase for what is done.
     telling = [p for p in named if any(w not in SMALL and w not in NOUN_WORDS for w in p.split())]
     return list(dict.fromkeys([*(telling or named[:1]), *(example.lower() for example in tool.examples)]))
+
+
+def beginnings(tools: Iterable[Tool]) -> frozenset[str]:
+    """How the longer words begin that tools are called by: "summarization" and "summary" alike."""
+    return frozenset(
+        word[:_BEGINNING]
+        for tool in tools
+        for word in re.findall(r"[a-z]{5,}", re.sub(r"[_-]", " ", tool.name.lower()))
+    )
 
 
 def stems(text: str) -> frozenset[str]:

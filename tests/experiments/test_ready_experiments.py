@@ -13,6 +13,9 @@ from hopline.agent.experiments.study import Study
 from hopline.agent.experiments.summary import markdown
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.estimate import Estimate
+from hopline.agent.running.local_model import LocalModel
+from hopline.agent.running.workers import Workers
+from hopline.tools.errors import Unavailable
 from hopline.tools.fakes.ollama import Line, OllamaServer, words
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "experiments"
@@ -54,6 +57,10 @@ def no_ollama(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_checks(name: str, journal: Journal) -> None:
     experiment = read_experiment(FOLDER / f"{name}.toml")
     assert experiment.name == name
+    if name == "translation-telephone" and not LocalModel(Workers()).present:
+        with pytest.raises(Unavailable, match="translation:local cannot be called here"):
+            check_experiment(experiment, journal)
+        return
     found = check_experiment(experiment, journal)
     assert found.sources >= 20
     assert found.calls <= found.hops

@@ -184,3 +184,20 @@ def test_an_input_of_type_url_takes_an_address_and_no_other_text(text: str, erro
     plan = Plan(steps=(Step(id="step1", tool="fetch", inputs={"url": (FromText(text=text),)}),))
     assert len(check(plan, Registry(tools=[fetch]), {})) == errors
     assert is_address(text) == (errors == 0)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    "things",
+    ["two red cars next to a green tree", "three cats and a dog", "a cat, a dog and two birds"],
+)
+def test_a_list_of_things_is_one_thing_to_draw(things: str) -> None:
+    (step,) = typed.plan(f"Draw {things}.", installed(), {}).steps
+    assert step.tool == "text_to_image"
+    assert step.inputs["text"] == (FromText(text=things),)
+
+
+@pytest.mark.models
+def test_one_more_thing_to_do_is_a_clause_of_its_own() -> None:
+    made = typed.plan("I want a transcript of this recording and a translation.", installed(), {"audio1": "audio"})
+    assert made.tools == ["speech_to_text", "translation"]
