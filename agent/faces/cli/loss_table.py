@@ -20,21 +20,24 @@ def show_loss(loss: Mapping[str, Any], console: Console) -> None:
         console: where to.
     """
     hops = Table(title="What each hop kept", title_justify="left", box=None, pad_edge=False)
-    for name in ("hop", "against", *COUNTS, "not seen since", "cut", "scores"):
-        hops.add_column(name, justify="right" if name in (*COUNTS, "not seen since") else "left")
+    hops.add_column("hop", no_wrap=True)
+    for name in (*COUNTS, "not seen since"):
+        hops.add_column(name, justify="right", min_width=max(map(len, name.split())))
+    beside = []
     for row in loss["hops"]:
         counts = [row.get(name) for name in (*COUNTS, "not_seen_since")]
-        cuts = ", ".join(dict.fromkeys(str(loss["kind"]).replace("_", " ") for loss in row["mechanical_losses"]))
+        hop = f"{row['step']} {row['tool']}"
+        hops.add_row(Text(hop), *(Text("–" if count is None else str(count)) for count in counts))
         scores = ", ".join(f"{s['metric']} {s['value']:.2f}" for s in row["scores"] if s["value"] is not None)
-        why = row.get("unscored") or ""
-        hops.add_row(
-            Text(f"{row['step']} {row['tool']}"),
-            Text(str(row.get("against") or "–")),
-            *(Text("–" if count is None else str(count)) for count in counts),
-            Text(visible(cuts)),
-            Text(visible(scores or f"Unscored: {why}" if (scores or why) else "–")),
-        )
+        why = row.get("unscored")
+        told = [
+            f"against {row['against']}: {scores}" if scores else f"Unscored: {why}" if why else "",
+            ", ".join(dict.fromkeys(str(loss["kind"]).replace("_", " ") for loss in row["mechanical_losses"])),
+        ]
+        beside.append(Text(visible(f"{hop}  {'; cut: '.join(told) if told[1] else told[0] or '–'}")))
     console.print(hops)
+    for line in beside:
+        console.print(line)
     if loss["facts"]:
         names = {node["id"]: node.get("label") or node["id"] for node in loss["nodes"]}
         facts = Table(title="Where each fact was last seen", title_justify="left", box=None, pad_edge=False)
