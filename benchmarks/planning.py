@@ -35,7 +35,7 @@ from hopline.agent.planning.matching import matcher
 from hopline.agent.planning.plan import FromStep, Plan, Step
 from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.workers import Workers
-from hopline.tools.errors import NoPlan
+from hopline.tools.errors import BackendFailed, NoPlan
 from hopline.tools.exchange import Exchange
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import tool_from_json
@@ -62,7 +62,10 @@ def encoder_alone(request: str, registry: Registry, attachments: Mapping[str, st
 def _model() -> LocalModel:
     workers = Workers()
     atexit.register(workers.stop)
-    return LocalModel(workers)
+    model = LocalModel(workers)
+    if not model.present:
+        raise SystemExit("the local language model is not here: LLM=1 make demo brings it.")
+    return model
 
 
 _ANSWERS: dict[str, Exchange] = {}
@@ -78,18 +81,19 @@ def ask(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], most_t
 
 
 def assisted_by_model(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
-    """The search with the local language model's judgement; fails where it cannot be asked."""
-    made = assisted.plan(request, registry, attachments, ask)
-    if "fallback" in made.why:
-        raise SystemExit(made.why["fallback"])
-    return made
+    """The search with the local language model's judgement; typed where the model chooses nothing."""
+    return assisted.plan(request, registry, attachments, ask)
 
 
 def model_alone(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
     """The baseline: the model's names in its order, each fed by the last step before it whose type fits."""
     reading = typed.Reading(request, registry, attachments)
     steps: list[Step] = []
-    for name in judge(request, reading.matches, list(registry), attachments, ask):
+    try:
+        named = judge(request, reading.matches, list(registry), attachments, ask)
+    except BackendFailed:
+        named = ()
+    for name in named:
         tool = registry.tool(name)
         inputs = {}
         for port in tool.inputs:
