@@ -164,11 +164,12 @@ def test_the_terminals_table_has_blame_cuts_and_bits_beside_the_counts() -> None
     chain.hop("a:x", {"text": sent}, heard, mechanical_losses=(cut,))
     shown = io.StringIO()
     show_loss(chain.loss().to_json(), Console(file=shown, width=200))
-    head, row, *rest = (line.split() for line in shown.getvalue().splitlines()[1:])
-    assert " ".join(head) == "hop against kept altered missing void invented not seen since cut scores"
-    assert row[:8] == ["step1", "a", "text1", *(str(count) for count in counts(chain))]
-    assert "not spoken" in " ".join(row)
-    assert "slot_bits" in " ".join(row)
+    head, row, beside, *rest = (line.split() for line in shown.getvalue().splitlines()[1:])
+    assert " ".join(head) == "hop kept altered missing void invented not seen since"
+    assert row[:7] == ["step1", "a", *(str(count) for count in counts(chain))]
+    assert beside[:4] == ["step1", "a", "against", "text1:"]
+    assert "slot_bits" in " ".join(beside)
+    assert " ".join(beside).endswith("cut: not spoken")
     assert any("probe message" in " ".join(line) for line in rest)
 
 
