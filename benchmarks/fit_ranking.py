@@ -2,18 +2,21 @@
 
     python benchmarks/fit_ranking.py --shared DIR [--folds 5]
 
-Learns from requests whose tools are known: TaskBench's development cases and the requests over our own
-tools (not those held out). Which clause asks for which tool is not known, so a tool's chance is that some
-clause asks for it. Prints the weights, and the node F1 of tools with a chance of a third or more: on
-requests left out in turn, and on each tool list with weights from the others.
+Learns from requests whose tools are known: for tools that are known by their descriptions alone, TaskBench's
+development cases and the requests over our own tools stripped of their examples; for tools that declare
+examples, the requests over our own tools (not those held out). Which clause asks for which tool is not known, so
+a tool's chance is that some clause asks for it. Prints the weights, the node F1 of tools with a chance of a third
+or more on requests left out in turn and on each tool list with weights from the others, and how many of our own
+requests are planned as accepted with weights from the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +24,11 @@ import numpy as np
 from hopline.agent.planning.matching import matcher
 from hopline.agent.planning.ranking import WEIGHTS
 from hopline.agent.planning.typed import Reading
+from hopline.agent.planning.typed import plan as typed_plan
+from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import tool_from_json
+from planning import accepted, handles
 from scipy.optimize import minimize
 
 if TYPE_CHECKING:
@@ -31,8 +37,9 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 LEAST = 1 / 3
 SHRINK = 3.0
-COUNTS = {"own": 2.0}
-"""Requests over our own tools, of which there are fewer, count double."""
+OWN, BARE = "own", "own without examples"
+COUNTS = {BARE: 0.3}
+"""Of one request, where there are many on one list of few tools."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +47,14 @@ class Asked:
     """A request whose tools are known.
 
     Attributes:
-        registry: name of its tool list.
+        registry: name of its tool list; OWN for the tools that declare examples.
+        case: as read.
         features: of shape (clauses, tools, features).
         wanted: 1.0 by tool that it asks for.
     """
 
     registry: str
+    case: Mapping[str, Any]
     features: NDArray[np.float64]
     wanted: NDArray[np.float64]
 
@@ -64,30 +73,38 @@ class Fitted:
         return np.asarray(-np.expm1(_log_unasked(features @ self.weights + self.bias, self.none, self.share)[0]))
 
 
-def requests(shared: Path) -> list[Asked]:
-    """All that may be learned from."""
+def described(shared: Path) -> list[Asked]:
+    """What may be learned of tools that are known by their descriptions alone."""
     found = []
     for name in ("huggingface", "multimedia"):
-        registry = Registry(
-            tools=map(tool_from_json, json.loads((shared / f"taskbench/{name}-tools.json").read_text()))
-        )
+        tools = map(tool_from_json, json.loads((shared / f"taskbench/{name}-tools.json").read_text()))
+        registry = Registry(tools=tools)
         cases = _lines(shared / f"taskbench/{name}-dev.jsonl")
-        found += [_asked(name, registry, case["request"], [], case["nodes"]) for case in cases]
-    for path in (shared / "requests-dev.jsonl", HERE.parent / "tests/planning/requests.jsonl"):
-        cases = [case for case in _lines(path) if case["accept"][0] and not case.get("held_out")]
-        found += [_asked("own", installed(), case["request"], case["attachments"], case["accept"][0]) for case in cases]
-    return found
+        found += [_asked(name, registry, case, {}, case["nodes"]) for case in cases]
+    bare = Registry(tools=[replace(tool, examples=()) for tool in installed()])
+    return found + [
+        _asked(BARE, bare, a.case, handles(a.case["attachments"]), a.case["accept"][0]) for a in own(shared)
+    ]
+
+
+def own(shared: Path) -> list[Asked]:
+    """What may be learned of tools that declare examples."""
+    paths = (shared / "requests-dev.jsonl", HERE.parent / "tests/planning/requests.jsonl")
+    cases = [case for path in paths for case in _lines(path) if not case.get("held_out")]
+    return [_asked(OWN, installed(), case, handles(case["attachments"]), case["accept"][0]) for case in cases]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _asked(name: str, registry: Registry, request: str, kinds: Sequence[str], wanted: Sequence[str]) -> Asked:
-    handles = {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
-    reading = Reading(request, registry, handles)
+def _asked(
+    name: str, registry: Registry, case: Mapping[str, Any], attachments: Mapping[str, str], wanted: Sequence[str]
+) -> Asked:
+    reading = Reading(case["request"], registry, attachments)
     features = matcher(list(registry)).features(reading.parsed, reading.types)
-    return Asked(registry=name, features=features, wanted=np.array([float(tool.name in wanted) for tool in registry]))
+    known = np.array([float(tool.name in wanted) for tool in registry])
+    return Asked(registry=name, case=case, features=features, wanted=known)
 
 
 def fit(learned: Sequence[Asked]) -> Fitted:
@@ -150,30 +167,48 @@ def left_out(learned: Sequence[Asked], parts: Sequence[int]) -> list[Fitted]:
     return [fits[part] for part in parts]
 
 
+def planned(fits: Sequence[Fitted], learned: Sequence[Asked]) -> float:
+    """Share of own requests that the whole planner plans as accepted, each with its fit."""
+    right = 0
+    ranker = matcher(list(installed())).ranker
+    for fitted, asked in zip(fits, learned, strict=True):
+        ranker.weigh(fitted.weights, fitted.bias, fitted.none, fitted.share)
+        with suppress(NoPlan):
+            plan = typed_plan(asked.case["request"], installed(), handles(asked.case["attachments"]))
+            right += not plan.errors and accepted(plan, asked.case["accept"])
+    return right / len(learned)
+
+
+def _print(name: str, fitted: Fitted) -> None:
+    print(f"{name}WEIGHTS")
+    for feature, weight in zip(WEIGHTS, fitted.weights, strict=True):
+        print(f'    "{feature}": {weight:.2f},')
+    numbers = ", ".join(f"{number:.2f}" for number in (fitted.bias, fitted.none, fitted.share))
+    print(f"{name}BIAS, {name}NONE, {name}SHARE = {numbers}")
+
+
 def main() -> None:
     """Print the weights and how they do."""
     parser = argparse.ArgumentParser(description="Fit the weights of the typed planner's ranking.")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--folds", type=int, default=5)
     options = parser.parse_args()
-    learned = requests(options.shared)
-    fitted = fit(learned)
-    for name, weight in zip(WEIGHTS, fitted.weights, strict=True):
-        print(f'    "{name}": {weight:.2f},')
-    print(f"BIAS, NONE, SHARE = {fitted.bias:.2f}, {fitted.none:.2f}, {fitted.share:.2f}")
-    lists = sorted({a.registry for a in learned})
-    turns = np.random.default_rng(0).permutation(len(learned)) % options.folds
-    ways = {
-        "fitted on these": [fitted] * len(learned),
-        "requests left out": left_out(learned, turns.tolist()),
-        "tool list left out": left_out(learned, [lists.index(a.registry) for a in learned]),
-    }
-    for way, fits in ways.items():
-        scores = {
-            name: np.mean([node_f1(f, a) for f, a in zip(fits, learned, strict=True) if a.registry == name])
-            for name in lists
-        }
-        print(f"node F1, {way}: " + ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()))
+    for prefix, learned in (("", described(options.shared)), ("TAUGHT_", own(options.shared))):
+        fitted = fit(learned)
+        _print(prefix, fitted)
+        lists = sorted({a.registry for a in learned})
+        turns = np.random.default_rng(0).permutation(len(learned)) % options.folds
+        ways = {"fitted on these": [fitted] * len(learned), "requests left out": left_out(learned, turns.tolist())}
+        if len(lists) > 1:
+            ways["tool list left out"] = left_out(learned, [lists.index(a.registry) for a in learned])
+        for way, fits in ways.items():
+            scores = {
+                name: np.mean([node_f1(f, a) for f, a in zip(fits, learned, strict=True) if a.registry == name])
+                for name in lists
+            }
+            print(f"node F1, {way}: " + ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()))
+            if lists == [OWN]:
+                print(f"planned as accepted, {way}: {100 * planned(fits, learned):.1f} %")
 
 
 if __name__ == "__main__":

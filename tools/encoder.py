@@ -46,6 +46,15 @@ class Encoder:
         """Name and digest of the model, and the version of the graph built from it."""
         return f"{MODEL}@{find(MODEL).digest[:12]}/{_GRAPH_VERSION}"
 
+    def kept_as(self, name: str) -> Path:
+        """The file of something derived from what this network says, beside its weights.
+
+        Raises:
+            MissingModel: the weights are not here.
+        """
+        folder = path_of(MODEL)
+        return folder.parent / f"{folder.name}-{name}-{find(MODEL).digest[:12]}-{_GRAPH_VERSION}.npz"
+
     def load(self) -> None:
         """Bring the network into memory."""
         try:

@@ -23,12 +23,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hopline.tools.errors import MissingModel, NotFound, StoreCorrupt
 from hopline.tools.home import MEBIBYTE, models_folder
 from hopline.tools.hub_files import HubModel
 from hopline.tools.hub_files import pull as pull_from_hub
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Report = Callable[[str], None]
 """Takes one line of progress for people."""
@@ -147,6 +150,16 @@ def path_of(name: str) -> Path:
             hint=f"Get it with: hopline models pull {name}  ({size})",
         )
     return model.path
+
+
+def keep(path: Path, **arrays: NDArray[Any]) -> None:
+    """Arrays in a file; where that cannot be written, the next process builds them again."""
+    import numpy as np
+
+    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    with contextlib.suppress(OSError):
+        np.savez_compressed(aside, allow_pickle=False, **arrays)
+        aside.replace(path)
 
 
 def verify(model: Model) -> None:

@@ -5,20 +5,35 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hopline.agent.planning.clauses import DEFINITE, INDEFINITE, INTO, LANGUAGES, Clause, Parsed, mentioned, named_after
+from hopline.agent.planning.clauses import (
+    DEFINITE,
+    INDEFINITE,
+    INTO,
+    LANGUAGES,
+    ORDINALS,
+    READER,
+    SEVERAL,
+    Clause,
+    Parsed,
+    mentioned,
+    named_after,
+    named_in,
+    wanted_language,
+)
 from hopline.agent.planning.matching import CONTENT_STOP, Match
 from hopline.agent.planning.plan import FromStep, FromText, Source, Step
 from hopline.tools.artifact import TEXT
 from hopline.tools.spec import Port, Tool
 
-BRIDGE_COST = 0.5
+BRIDGE_COST = 0.0
 MISSING_COST = 8.0
-REUSE_COST = 0.3
+REUSE_COST = 2.5
 UNSAID_COST = 2.0
+OWN_COST = 1.7
 """Costs in log odds: of a step that no words ask for, of an input that nothing makes, of a value read again,
 and of a text that the request does not hold."""
 
@@ -130,7 +145,7 @@ class Binder:
         clause = self.parsed.clauses[clause_index]
         new = (mentioned(clause, INDEFINITE) | named_after(clause.words, INTO)) - {TEXT}
         spoken = {str(value) for step in draft.steps for value in step.parameters.values()}
-        languages = {LANGUAGES[word] for word in clause.words if word in LANGUAGES}
+        languages = {language} if (language := wanted_language(clause.words)) else set()
         if not any(_speaks(tool) for tool in self.tools.values()):
             languages = set()
         return len(new - {value.type for value in draft.values}) + len(languages - spoken)
@@ -163,8 +178,11 @@ class Binder:
         own_words = self._own_words(clause, window)
         generates = port.type == TEXT and all(p.type != TEXT for p in tool.outputs) and bool(tool.outputs)
         refers = bool(set(clause.words) & _REFERENCES) or bool(mentioned(clause, DEFINITE) - {TEXT})
-        if generates and own_words and not (wanted and refers) and not self._bridgeable_mention(draft, clause):
-            return draft, (FromText(text=own_words),)
+        unread = any(v.clause == -1 and not v.used and v.sources not in spent for v in draft.values)
+        named = any(li.clause == clause_index and li.type not in (TEXT, "url") for li in self.parsed.literals)
+        known = (refers and bool(wanted)) or (unread and (named or bool(set(clause.words) & DEFINITE)))
+        if generates and own_words and not known and not self._bridgeable_mention(draft, clause):
+            return replace(draft, score=draft.score - OWN_COST * unread), (FromText(text=own_words),)
         if wanted:
             return self._use(draft, wanted), tuple(s for value in wanted for s in value.sources)
         bridged = self._bridge(draft, port.type, clause, clause_index, spent)
@@ -206,8 +224,8 @@ class Binder:
             value = [v for v in unused if v.type == TEXT][-1]
             return self._use(draft, [value]), value.sources
         own = {port.type for port in tool.inputs}
-        last = clause_index == len(self.parsed.clauses) - 1
-        if last and any(v.clause == -1 and v.type not in own for v in unused):
+        # What is attached and cannot be what the question is about may be the question.
+        if not clause.question and any(v.clause == -1 and v.type not in own for v in unused):
             bridged = self._bridge(draft, TEXT, clause, clause_index, spent)
             if bridged is not None:
                 return bridged
@@ -223,12 +241,28 @@ class Binder:
         if port.many and len(made) > 1:
             unread = [v for v in made if not v.used]
             return unread or made[-1:]
+        if not made and len(one := self._one_of(draft, port.type, clause)) == 1 and one[0].sources not in spent:
+            return one
         if unused_given and not made:
             return unused_given if spent == set() or port.many else unused_given[:1]
         if made:
             unread = [v for v in made if not v.used]
             return [(unread or made)[-1]]
         return fitting[-1:] if not port.many else fitting
+
+    def _one_of(self, draft: Draft, kind: str, clause: Clause) -> list[Value]:
+        """Of several attachments of a type the one that a clause means: "the second photo", or each clause its own."""
+        given = [v for v in draft.values if v.clause == -1 and v.type == kind]
+        words = clause.words
+        for before, word, after in zip(("", *words), words, (*words[1:], ""), strict=False):
+            if word in ORDINALS and (before in DEFINITE or kind in named_in([after])) and len(given) > 1:
+                return given[ORDINALS[word] :][:1]
+        askers = {c for (c, tool), m in self.matches.items() if m.score >= self.asked and self._reads(tool, kind)}
+        unread = [v for v in given if not v.used]
+        return unread[:1] if len(askers) == len(given) > 1 and not set(words) & SEVERAL else unread
+
+    def _reads(self, tool: str, kind: str) -> bool:
+        return any(port.type == kind for port in self.tools[tool].inputs)
 
     def _use(self, draft: Draft, wanted: Sequence[Value]) -> Draft:
         cost = REUSE_COST * sum(v.used for v in wanted)
@@ -255,7 +289,8 @@ class Binder:
             return None
         _, path, start = best
         given = [v for v in draft.values if v.type == start and v.sources not in spent]
-        chosen = [v for v in given if not v.used] or given[-1:]
+        one = [v for v in self._one_of(draft, start, clause) if v in given]
+        chosen = (one if len(one) == 1 else []) or [v for v in given if not v.used] or given[-1:]
         draft = self._use(draft, chosen)
         sources: tuple[Source, ...] = tuple(s for v in chosen for s in v.sources)
         for tool in path:
@@ -277,12 +312,12 @@ class Binder:
         return draft, sources
 
     def also_asked(self, before: Draft, after: Draft, match: Match) -> float:
-        """What bridges gain where other words of the clause ask for them, once."""
+        """What bridges gain where the clause asks for them too, once."""
         known = {step.tool for step in before.steps}
         gain = 0.0
         for step in after.steps[len(before.steps) :]:
             other = self.matches.get((match.clause, step.tool))
-            if step.id in after.bridging and step.tool not in known and other and other.span != match.span:
+            if step.id in after.bridging and step.tool not in known and other:
                 gain += max(0.0, other.score - self.asked + BRIDGE_COST)
         return gain
 
@@ -339,15 +374,11 @@ class Binder:
         """Settings the words name: a language, where the tool has one to choose."""
         if not _speaks(tool):
             return {}
-        for words in (clause.words, tuple(self.parsed.request.lower().replace("?", " ").replace(".", " ").split())):
-            if language := language_of(words):
-                return {"language": language}
-        return {}
-
-
-def language_of(words: Iterable[str]) -> str:
-    """The first language that words, in lower case, name; empty if none does."""
-    return next((LANGUAGES[bare] for word in words if (bare := word.strip(",;:!'\"")) in LANGUAGES), "")
+        clauses = [clause, *self.parsed.clauses]
+        named = next((language for c in clauses if (language := wanted_language(c.words))), "")
+        if not named and any(word in LANGUAGES and word != READER for c in clauses for word in c.words):
+            named = LANGUAGES[READER]
+        return {"language": named} if named else {}
 
 
 def _speaks(tool: Tool) -> bool:

@@ -44,20 +44,47 @@ NOUNS: Mapping[str, frozenset[str]] = {
 DEFINITE = frozenset("the this that these those my your our its both each all two".split())
 INDEFINITE = frozenset("a an some another new make draw create generate".split())
 """Words before a thing that is known, and before one that is to be made."""
+ORDINALS: Mapping[str, int] = {
+    **{word: place for place, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth"))},
+    "original": 0,
+    "last": -1,
+    "latest": -1,
+    "newest": -1,
+    "previous": -1,
+    "other": -2,
+}
+"""Which of several things, as an index."""
+SEVERAL = frozenset("both these those each all them they every two three four five several".split())
+"""Words that mean several things at once."""
 INTO = frozenset(["into", "to", "as"])
 """Words before what something becomes."""
 
 LANGUAGES: Mapping[str, str] = {
     name.lower(): name
     for name in (
-        "Arabic Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian Finnish "
-        "French German Greek Hebrew Hindi Hungarian Icelandic Indonesian Irish Italian Japanese Korean "
-        "Latin Latvian Lithuanian Malay Mandarin Norwegian Persian Polish Portuguese Romanian Russian "
-        "Serbian Slovak Slovenian Spanish Swahili Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese "
-        "Welsh"
+        "Afrikaans Albanian Amharic Arabic Armenian Azerbaijani Basque Belarusian Bengali Bosnian Bulgarian Burmese "
+        "Cantonese Catalan Chinese Croatian Czech Danish Dutch English Esperanto Estonian Farsi Finnish French "
+        "Galician Georgian German Greek Gujarati Hausa Hebrew Hindi Hungarian Icelandic Indonesian Irish Italian "
+        "Japanese Kannada Kazakh Khmer Korean Kurdish Latin Latvian Lithuanian Macedonian Malay Malayalam Maltese "
+        "Mandarin Marathi Mongolian Nepali Norwegian Pashto Persian Polish Portuguese Punjabi Romanian Russian "
+        "Serbian Sinhala Slovak Slovene Slovenian Somali Spanish Swahili Swedish Tagalog Tamil Telugu Thai Turkish "
+        "Ukrainian Urdu Uzbek Vietnamese Welsh Xhosa Yoruba Zulu"
     ).split()
 }
 """Names of languages, by their lower case."""
+
+_FAR = 8
+"""Words before a language that may say that something is in it."""
+_IS = frozenset("is are was were it's wrote written writes recorded left sent spoke spoken speaks talks texted".split())
+_SPEAKS = frozenset("speaks talks speaking talking spoke".split())
+_ASKING = frozenset("what what's who where when how which can could would will does do please".split())
+_TELLING = frozenset("tell give put read say show let i i'd need want turn translate answer".split())
+_VERSIONS = frozenset("version translation summary text words subtitles one voice please speaker".split())
+_AFTERWARDS = frozenset("and or then please instead too for so of as aloud out first with if that so".split())
+_DETERMINERS = frozenset("this that these those the my your our his her their a an attached some two both".split())
+
+READER = "english"
+"""What somebody reads who asks in English, and only says that something is in another language."""
 
 _DECLARES = re.compile(r"(?:and )?(?:i have|i've|i got|we have|here is|here's|here are|there is|given|this is my)\b")
 _ASKS = re.compile(
@@ -106,11 +133,13 @@ class Clause:
         words: in order, lower case; a literal stands as the noun of its type.
         text: the words as one string.
         question: the clause stands in a sentence that ends with a question mark, or asks in other words.
+        written: it is nothing but what is written word for word, and asks for nothing.
     """
 
     words: tuple[str, ...]
     text: str
     question: bool = False
+    written: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,11 +158,13 @@ class Parsed:
     literals: tuple[Literal, ...]
 
 
-def parse(request: str, telling: Collection[str] = ()) -> Parsed:
+def parse(request: str, telling: Collection[str] = (), given: bool = False) -> Parsed:
     """Clauses and literals of a request.
 
     Args:
         request: any text.
+        given: something is attached. What stands behind a colon is something written where there is nothing else
+            to work on ("say this: good morning"), and otherwise more of the request ("two things: ...").
         telling: beginnings of words that tools call themselves by. Given them, one more thing of a list ("a cat,
             a dog and two birds") stays in its clause, and one more thing to do ("and a summary") does not.
     """
@@ -146,7 +177,8 @@ def parse(request: str, telling: Collection[str] = ()) -> Parsed:
     text = _URL.sub(lambda m: keep(URL, m[0].rstrip(".,;")), request)
     text = _QUOTED.sub(lambda m: _quoted(m[1] or m[2], keep), text)
     text = _FILE.sub(lambda m: keep(_EXTENSIONS[m[1].lower()], m[0]), text)
-    text = _AFTER_COLON.sub(lambda m: f": {keep(TEXT, _restored(m[1], found))}", text)
+    if not given and not found:
+        text = _AFTER_COLON.sub(lambda m: f": {keep(TEXT, m[1].strip())}", text)
     clauses: list[Clause] = []
     literals: list[Literal] = []
     for sentence in re.findall(r"[^.?!]+[.?!]*", text):
@@ -162,7 +194,8 @@ def parse(request: str, telling: Collection[str] = ()) -> Parsed:
                     shown.append(word.lower().replace("’", "'"))
             said = " ".join(shown)
             asks = question or _ASKS.search(said) is not None
-            clauses.append(Clause(words=tuple(shown), text=said, question=asks))
+            written = all(re.fullmatch(r"<\d+>", word) for word in words)
+            clauses.append(Clause(words=tuple(shown), text=said, question=asks, written=written))
     return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
 
 
@@ -180,6 +213,30 @@ def named_in(words: Iterable[str]) -> set[str]:
 def named_after(words: Sequence[str], marks: Collection[str]) -> set[str]:
     """Types named within three words after one of these."""
     return {kind for i, word in enumerate(words) if word in marks for kind in named_in(words[i + 1 : i + 4])}
+
+
+def wanted_language(words: Sequence[str]) -> str:
+    """The language that words, in lower case, ask for ("put it into French"); empty if none.
+
+    One that something is in ("it is in French", "this French letter") is not asked for.
+    """
+    bare = [word.strip(",;:.!?'\"") for word in words]
+    wanted = [p for p, word in enumerate(bare) if word in LANGUAGES and not _says_what_it_is_in(bare, p)]
+    return LANGUAGES[bare[wanted[-1]]] if wanted else ""
+
+
+def _says_what_it_is_in(words: Sequence[str], place: int) -> bool:
+    """Whether the language at this place is that of something there is."""
+    before, after = words[max(0, place - _FAR) : place], words[place + 1 : place + 2]
+    if not before or before[-1] in ("into", "to"):
+        return False
+    if before[-1] == "from" or before[-1] in _SPEAKS:
+        return True
+    if before[-1] in ("in", "all", "entirely", "mostly"):
+        asks = words[0] in _ASKING or (words[0] in _TELLING and not _IS & set(words[:3]))
+        return not asks and any(word in _IS or word.endswith("'s") for word in before[:-1])
+    a_thing = bool(after) and after[0] not in _VERSIONS and after[0] not in _AFTERWARDS
+    return a_thing and before[-1] in _DETERMINERS
 
 
 def only_says_what_there_is(clause: Clause) -> bool:
@@ -203,11 +260,6 @@ def _quoted(inner: str, keep: Callable[[str, str], str]) -> str:
         return f" {inner} "
     file = _FILE.fullmatch(inner)
     return keep(_EXTENSIONS[file[1].lower()] if file else TEXT, inner)
-
-
-def _restored(text: str, found: list[tuple[str, str]]) -> str:
-    """A literal's own text, with the marks of literals inside it undone."""
-    return re.sub(r"\s?<(\d+)>\s?", lambda m: found[int(m[1])][1], text).strip()
 
 
 def _split(tokens: list[str], telling: Collection[str]) -> list[list[str]]:

@@ -20,8 +20,9 @@ _LANGUAGES = dict(
     pair.split("=")
     for pair in (
         "ar=arabic bg=bulgarian bn=bengali ca=catalan cs=czech cy=welsh da=danish de=german el=greek en=english "
-        "es=spanish et=estonian fa=persian fi=finnish fr=french ga=irish he=hebrew hi=hindi hr=croatian hu=hungarian "
-        "id=indonesian is=icelandic it=italian ja=japanese ko=korean la=latin lt=lithuanian lv=latvian ms=malay "
+        "es=spanish et=estonian eu=basque fa=persian fi=finnish fr=french ga=irish he=hebrew hi=hindi hr=croatian "
+        "hu=hungarian id=indonesian is=icelandic it=italian ja=japanese ko=korean la=latin lt=lithuanian "
+        "lv=latvian ms=malay "
         "nl=dutch no=norwegian pl=polish pt=portuguese ro=romanian ru=russian sk=slovak sl=slovenian sr=serbian "
         "sv=swedish sw=swahili ta=tamil th=thai tr=turkish uk=ukrainian ur=urdu vi=vietnamese zh=chinese"
     ).split()

@@ -27,8 +27,8 @@ from hopline.agent.planning.again import (
     shown,
     swapped,
 )
-from hopline.agent.planning.binding import language_of
 from hopline.agent.planning.check import check
+from hopline.agent.planning.clauses import wanted_language
 from hopline.agent.planning.history import History, Thing, Turn
 from hopline.agent.planning.mentions import PLURAL, SINGULAR, Mention, Mentions
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Source, Step
@@ -139,7 +139,7 @@ class _FollowUp:
 
     def _other_language(self, make: Make) -> Plan | None:
         """ "Now in French": the step that chose a language with another one, or a new step behind the last text."""
-        language = language_of(self.words)
+        language = wanted_language(self.words)
         if not language or self.attachments or any(word != language.lower() for word in self.telling):
             return None
         turn = self.history[-1]

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hopline.agent.planning.clauses import Clause, Parsed
-from hopline.agent.planning.ranking import Ranker, chance
+from hopline.agent.planning.ranking import Ranker
+from hopline.agent.planning.taught import asides
 from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
 from hopline.tools.encoder import Encoder
@@ -58,9 +59,10 @@ class Match:
         start: index of the first word within the clause.
         words: the words.
         score: log odds that the clause asks for it; of the clause that does so most, that any clause does.
-        nearness: cosine of the words alone with the nearest phrase of the tool, whatever the others say;
-            share of stems without the encoder.
+        nearness: of the words alone, whatever the rest says: the chance by the tool's examples; for a tool that has
+            none the cosine with its nearest phrase; without the encoder the share of stems.
         alone, competing: chances that the clause asks for it, by its rating and against the other tools.
+        share: of the first in the chance that they are mixed to.
     """
 
     tool: str
@@ -71,6 +73,7 @@ class Match:
     nearness: float = 0.0
     alone: float = 0.0
     competing: float = 0.0
+    share: float = 1.0
 
     @property
     def chance(self) -> float:
@@ -80,7 +83,12 @@ class Match:
     def beside(self, other: Match) -> float:
         """Log odds that the clause asks for it too, given that it asks for another."""
         left = min(1.0, self.competing / max(1e-9, 1 - other.competing))
-        return float(_log_odds(chance(self.alone, left)))
+        return float(_log_odds(self.share * self.alone + (1 - self.share) * left))
+
+    @property
+    def plainness(self) -> float:
+        """Log odds of its nearness."""
+        return float(_log_odds(self.nearness))
 
     @property
     def span(self) -> set[int]:
@@ -94,6 +102,9 @@ class Matcher:
     Args:
         tools: declarations.
         encoder: shared; None compares stems only.
+
+    Attributes:
+        ranker: None without an encoder, or without tools.
     """
 
     def __init__(self, tools: Sequence[Tool], encoder: Encoder | None) -> None:
@@ -103,7 +114,7 @@ class Matcher:
         self._phrases = [(tool.name, phrase) for tool in tools for phrase in phrases(tool)]
         self._owners = [name for name, _ in self._phrases]
         self._vectors: NDArray[np.float32] | None = None
-        self._ranker = Ranker(self.tools, self._encoder) if self._encoder is not None and self.tools else None
+        self.ranker = Ranker(self.tools, self._encoder) if self._encoder is not None and self.tools else None
 
     def matches(self, parsed: Parsed, given: Iterable[str] = ()) -> list[Match]:
         """The best stretch of each clause for each tool, best first.
@@ -117,16 +128,20 @@ class Matcher:
         windows = [_windows(clause) for clause in parsed.clauses]
         if not windows or not self.tools:
             return []
-        table = self._scores([words for some in windows for _, words in some])
+        texts = [words for some in windows for _, words in some]
+        table = self._scores(texts)
+        if self.ranker is not None:
+            table = self.ranker.nearness(texts, table)
         ends = np.cumsum([len(some) for some in windows])
         nearness = [table[end - len(some) : end] for some, end in zip(windows, ends, strict=True)]
-        if self._ranker is None:
+        if self.ranker is None:
             shared = np.stack([near.max(axis=0) for near in nearness])
             alone = competing = 1 / (1 + np.exp(-SHARED_SLOPE * (shared - HALF_SHARED)))
         else:
             stretches = [[words for _, words in some] for some in windows]
-            alone, competing = self._ranker.chances(parsed, stretches, given)
-        odds = _log_odds(_settled(chance(alone, competing)))
+            alone, competing = self.ranker.chances(parsed, stretches, given)
+        share = self.ranker.share if self.ranker is not None else np.ones(len(self.tools))
+        odds = _log_odds(_settled(share * alone + (1 - share) * competing))
         found = []
         for clause, (some, near) in enumerate(zip(windows, nearness, strict=True)):
             for column, tool in enumerate(self.tools):
@@ -141,6 +156,7 @@ class Matcher:
                         nearness=float(near[:, column].max()),
                         alone=float(alone[clause, column]),
                         competing=float(competing[clause, column]),
+                        share=float(share[column]),
                     )
                 )
         return sorted(found, key=lambda m: (-m.score, m.clause, m.start, m.tool))
@@ -151,18 +167,26 @@ class Matcher:
         Raises:
             AssertionError: there is no encoder, or no tool.
         """
-        assert self._ranker is not None
-        return self._ranker.features(parsed, [[words for _, words in _windows(c)] for c in parsed.clauses], given)
+        assert self.ranker is not None
+        return self.ranker.features(parsed, [[words for _, words in _windows(c)] for c in parsed.clauses], given)
 
-    def small_talk(self, request: str) -> bool:
-        """Whether a request is nearer to a greeting or thanks than to anything a tool does."""
+    def small_talk(self, parsed: Parsed) -> bool:
+        """Whether a request is nearer to a greeting, thanks or an aside than to anything a tool does."""
+        import numpy as np
+
+        request = parsed.request
+        if self._encoder is None or self.ranker is None:
+            return len(request.split()) <= SHORT
+        taught = self.ranker.taught
+        if len(taught.tools) == len(self.tools):
+            odds = taught.log_odds([request, *(clause.text for clause in parsed.clauses)])
+            if np.all(odds.argmax(axis=1) == len(taught.tools)):
+                return True
         if len(request.split()) > LONGEST_SMALL_TALK:
             return False
-        if self._encoder is None or not self.tools:
-            return len(request.split()) <= SHORT
-        vectors = self._encoder.encode([request, *SMALL_TALK, *(phrase for _, phrase in self._phrases)])
-        near = vectors[1:] @ vectors[0]
-        return bool(near[: len(SMALL_TALK)].max() > near[len(SMALL_TALK) :].max())
+        vector = self._encoder.encode([request])[0]
+        said = self._encoder.encode_fixed([phrase for _, phrase in self._phrases])
+        return bool((self._encoder.encode_fixed(asides()) @ vector).max() > (said @ vector).max())
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """How near each text is to the nearest phrase of each tool, (texts, tools)."""
@@ -171,7 +195,7 @@ class Matcher:
         if self._encoder is None:
             return np.array([[self._shared_stems(text, tool.name) for tool in self.tools] for text in texts])
         if self._vectors is None:
-            self._vectors = self._encoder.encode([phrase for _, phrase in self._phrases])
+            self._vectors = self._encoder.encode_fixed([phrase for _, phrase in self._phrases])
         bare = [" ".join(w for w in text.split() if w not in NOUN_WORDS) for text in texts]
         unique = list(dict.fromkeys([*texts, *bare]))
         row_of = {text: row for row, text in enumerate(unique)}
@@ -196,7 +220,7 @@ def _settled(chances: NDArray[np.float64]) -> NDArray[np.float64]:
     return settled
 
 
-def _log_odds(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_odds(chances: float | NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
     within = np.clip(chances, 1e-6, 1 - 1e-6)

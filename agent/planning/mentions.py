@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hopline.agent.planning.clauses import NOUNS
+from hopline.agent.planning.clauses import NOUNS, ORDINALS
 from hopline.agent.planning.history import History, Thing
 from hopline.agent.planning.words import NOUN_WORDS, SMALL
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO
@@ -18,15 +18,6 @@ from hopline.tools.registry import Registry
 
 SINGULAR = frozenset(("it", "this", "that"))
 PLURAL = frozenset(("them", "these", "those", "they", "both", "all"))
-_ORDINALS = {
-    **{word: place for place, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth"))},
-    "original": 0,
-    "last": -1,
-    "latest": -1,
-    "newest": -1,
-    "previous": -1,
-    "other": -2,
-}
 _DEFINITE = frozenset("the this that these those both your my our all".split())
 _PLAINLY = {
     TEXT: ("it", "them"),
@@ -126,8 +117,8 @@ class Mentions:
                 continue
             after = words[place + 1] if place + 1 < len(words) else ""
             before = words[place - 1] if place else ""
-            if word in _ORDINALS and (before in _DEFINITE or after in ("one", "ones") or _noun(after)):
-                things = self._by_place(_ORDINALS[word], after)
+            if word in ORDINALS and (before in _DEFINITE or after in ("one", "ones") or _noun(after)):
+                things = self._by_place(ORDINALS[word], after)
                 taken |= {place, place + 1}
                 if things:
                     yield Mention(words=f"{word} {after}".strip(), clause=index, things=things, sure=len(things) == 1)
@@ -169,7 +160,7 @@ class Mentions:
         if not articles:
             return None
         between = near[articles[-1] + 1 :]
-        wrong = any(_noun(word) or word in SMALL or word in _ORDINALS for word in between)
+        wrong = any(_noun(word) or word in SMALL or word in ORDINALS for word in between)
         return None if wrong else first + articles[-1]
 
     def _named(

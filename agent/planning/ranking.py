@@ -29,6 +29,7 @@ from hopline.agent.planning.clauses import (
     named_in,
     only_says_what_there_is,
 )
+from hopline.agent.planning.taught import Taught
 from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
 from hopline.tools.artifact import TEXT
@@ -39,35 +40,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS: Mapping[str, float] = {
-    "name": -1.95,
-    "said": 1.45,
-    "phrase": 5.22,
-    "stretch": 6.14,
-    "stretch_name": -3.97,
-    "stretch_lead": -1.84,
-    "bare": 1.02,
-    "signature": -3.00,
-    "lead": 8.70,
-    "request_lead": 3.47,
-    "said_stems": 0.64,
-    "verb": 1.68,
-    "object": 1.18,
-    "length": 3.43,
-    "opening": 1.33,
-    "declares": -3.04,
-    "question": 1.35,
-    "language": -0.83,
-    "address": 8.34,
-    "takes_named": 1.44,
-    "takes_given": 1.03,
-    "makes_named": 0.27,
-    "makes_new": 0.86,
-    "makes_given": -2.35,
-    "into": 1.42,
-    "from": 0.88,
-    "absent": -0.95,
-    "leaves_given": 0.31,
-    "several": -0.74,
+    "name": -2.62,
+    "said": 0.85,
+    "phrase": 4.72,
+    "stretch": 4.32,
+    "stretch_name": -2.63,
+    "stretch_lead": -3.42,
+    "bare": 1.69,
+    "signature": -2.41,
+    "lead": 10.41,
+    "request_lead": 4.18,
+    "said_stems": 0.88,
+    "verb": 2.17,
+    "object": 1.00,
+    "length": 3.09,
+    "opening": 1.29,
+    "declares": -3.33,
+    "question": 2.40,
+    "language": 2.46,
+    "address": 8.89,
+    "takes_named": 1.92,
+    "takes_given": 1.41,
+    "makes_named": 0.09,
+    "makes_new": 1.07,
+    "makes_given": -1.90,
+    "into": 1.39,
+    "from": 0.49,
+    "absent": -0.93,
+    "leaves_given": 1.01,
+    "several": -0.42,
+    "taught": 0.00,
+    "taught_stretch": 0.00,
+    "taught_request": 0.00,
+    "taught_lead": 0.00,
 }
 """Cosines: name, said, phrase: of the clause with the tool's name, with name and description, with the
 nearest of its phrases; stretch, stretch_name: of its nearest stretch of words with a phrase, with the
@@ -81,17 +86,57 @@ speaks of languages; address: one whose ending says that the tool makes it (or d
 takes_named, makes_named, makes_new: one that it names as known, names at all, names as new; into, from:
 what it names after such a word is made, or taken; takes_given, absent: the tool takes something that is
 given, or that is not; leaves_given: takes nothing of what is given; makes_given: makes what the clause
-names as known and is given; several: has more than one input."""
+names as known and is given; several: has more than one input. Log odds by the tools' examples (see `taught`), 0
+for a tool without: taught: of the clause; taught_stretch: of its best stretch; taught_request; taught_lead: of the
+clause, over the best other tool or nothing."""
 
-BIAS, NONE, SHARE = -11.23, -2.73, 0.16
+BIAS, NONE, SHARE = -10.13, -2.20, 0.16
 """Rating of a tool without features; of no tool; share of the ratings by themselves in a chance."""
 
+TAUGHT_WEIGHTS: Mapping[str, float] = {
+    "name": -5.91,
+    "said": 4.87,
+    "phrase": 4.10,
+    "stretch": 2.02,
+    "stretch_name": 0.91,
+    "stretch_lead": -0.89,
+    "bare": 1.89,
+    "signature": -4.07,
+    "lead": 1.64,
+    "request_lead": 2.43,
+    "said_stems": 2.96,
+    "verb": 0.98,
+    "object": 0.37,
+    "length": 0.96,
+    "opening": 1.77,
+    "declares": -0.65,
+    "question": 0.48,
+    "language": 0.32,
+    "address": 0.00,
+    "takes_named": 0.56,
+    "takes_given": 2.39,
+    "makes_named": 0.66,
+    "makes_new": 0.27,
+    "makes_given": -4.17,
+    "into": -0.39,
+    "from": 0.73,
+    "absent": -1.66,
+    "leaves_given": 1.61,
+    "several": -0.54,
+    "taught": 0.25,
+    "taught_stretch": 0.43,
+    "taught_request": 0.32,
+    "taught_lead": 0.09,
+}
+"""Of a tool that declares examples."""
 
-def chance(alone: float | NDArray[np.float64], competing: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a clause, that it asks for a tool."""
-    import numpy as np
+TAUGHT_BIAS, TAUGHT_NONE, TAUGHT_SHARE = -7.66, -3.02, 0.71
+"""As BIAS, NONE and SHARE, of such a tool."""
 
-    return np.asarray(SHARE * alone + (1 - SHARE) * competing)
+_SHORTEST, _LONGEST = 2, 7
+"""Words of a stretch that examples are asked about."""
+_LIKELY = 0.0
+"""Log odds by the examples from which an earlier clause is taken to ask for a tool, so that what it makes is there."""
 
 
 _FROM = frozenset("from of in the this".split())
@@ -104,6 +149,10 @@ class Ranker:
     Args:
         tools: declarations, at least one.
         encoder: of a loaded network.
+
+    Attributes:
+        taught: what the tools' examples say.
+        share: by tool, of the rating by itself in a chance; float64 of shape (tools,).
     """
 
     def __init__(self, tools: Sequence[Tool], encoder: Vectors) -> None:
@@ -116,12 +165,24 @@ class Ranker:
         parts = [(index, phrase) for index, tool in enumerate(tools) for phrase in phrases(tool)]
         self._owners = np.array([index for index, _ in parts])
         self._names, self._said = encoder.encode(names), encoder.encode(said)
-        self._phrases = encoder.encode([phrase for _, phrase in parts])
+        self._phrases = encoder.encode_fixed([phrase for _, phrase in parts])
         self._signatures = encoder.encode([_signature(tool) for tool in tools])
         self._said_stems = [stems(text) for text in said]
         self._all_stems = [stems(" ".join(phrases(tool))) for tool in tools]
         self._takes = [{port.type for port in tool.inputs} for tool in tools]
         self._makes = [{port.type for port in tool.outputs} for tool in tools]
+        self.taught = Taught(tools, encoder)
+        columns = {name: column for column, name in enumerate(self.taught.tools)}
+        self._columns = np.array([columns.get(tool.name, -1) for tool in tools])
+        known = self._columns >= 0
+        self._weights = np.where(known[:, None], list(TAUGHT_WEIGHTS.values()), list(WEIGHTS.values()))
+        self._bias = np.where(known, TAUGHT_BIAS, BIAS)
+        self._none = np.where(known, TAUGHT_NONE, NONE)
+        self.share = np.where(known, TAUGHT_SHARE, SHARE)
+
+    def weigh(self, weights: Sequence[float] | NDArray[np.float64], bias: float, none: float, share: float) -> None:
+        """Rate every tool with these weights, in the order of WEIGHTS: for trials of a fit."""
+        self._weights[:], self._bias[:], self._none[:], self.share[:] = weights, bias, none, share
 
     def chances(
         self, parsed: Parsed, windows: Sequence[Sequence[str]], given: Iterable[str]
@@ -134,23 +195,70 @@ class Ranker:
             given: types of attachments, and of what is written in the request.
 
         Returns:
-            Two of float64, of shape (clauses, tools), in (0, 1); `chance` mixes them.
+            Two of float64, of shape (clauses, tools), in (0, 1); to be mixed by `share`.
         """
         import numpy as np
 
-        ratings = self.features(parsed, windows, given) @ np.array(list(WEIGHTS.values())) + BIAS
-        alone = 1 / (1 + np.exp(-ratings))
-        among = np.exp(ratings - ratings.max(axis=1, keepdims=True))
-        none = np.exp(NONE - ratings.max(axis=1, keepdims=True))
-        return alone, np.asarray(among / (among.sum(axis=1, keepdims=True) + none))
+        features = self.features(parsed, windows, given)
+        ratings = (features * self._weights).sum(axis=-1) + self._bias
+        over = ratings - self._none
+        top = np.maximum(over.max(axis=1, keepdims=True), 0)
+        among = np.exp(over - top)
+        competing = among / (among.sum(axis=1, keepdims=True) + np.exp(-top))
+        return 1 / (1 + np.exp(-ratings)), competing
+
+    def nearness(self, texts: Sequence[str], cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How plainly texts ask for tools by themselves: the chance by their examples, or else a cosine.
+
+        Args:
+            texts: stretches of words.
+            cosines: of shape (texts, tools), for the tools that declare no examples.
+        """
+        import numpy as np
+
+        if not self.taught.tools:
+            return cosines
+        chances = 1 / (1 + np.exp(-self.taught.log_odds(texts)))
+        return np.where(self._columns >= 0, chances[:, self._columns], cosines)
 
     def features(self, parsed: Parsed, windows: Sequence[Sequence[str]], given: Iterable[str]) -> NDArray[np.float64]:
         """float64 of shape (clauses, tools, features), the last in the order of WEIGHTS; see there."""
         import numpy as np
 
         shape = (len(parsed.clauses), len(self._tools))
-        found = self._by_cosine(parsed, windows) | self._by_words(parsed.clauses) | self._by_type(parsed, set(given))
+        taught = self._by_examples(parsed)
+        there = self._there(parsed, taught["taught"], set(given))
+        found = (
+            self._by_cosine(parsed, windows) | self._by_words(parsed.clauses) | self._by_type(parsed, there) | taught
+        )
         return np.stack([np.broadcast_to(np.asarray(found[key], float), shape) for key in WEIGHTS], axis=-1)
+
+    def _by_examples(self, parsed: Parsed) -> dict[str, NDArray[Any]]:
+        import numpy as np
+
+        none = np.zeros((len(parsed.clauses), len(self._tools)))
+        if not self.taught.tools:
+            return dict.fromkeys(("taught", "taught_stretch", "taught_request", "taught_lead"), none)
+        stretches = [_stretches(clause) for clause in parsed.clauses]
+        clauses = self.taught.log_odds([clause.text for clause in parsed.clauses])
+        within = self.taught.log_odds([text for some in stretches for text in some])
+        ends = np.cumsum([len(some) for some in stretches])
+        best = [within[end - len(some) : end].max(axis=0) for some, end in zip(stretches, ends, strict=True)]
+        found = {
+            "taught": clauses[:, :-1],
+            "taught_stretch": np.stack(best)[:, :-1],
+            "taught_request": self.taught.log_odds([parsed.request])[:, :-1],
+            "taught_lead": clauses[:, :-1] - clauses.max(axis=1, keepdims=True),
+        }
+        return {name: np.where(self._columns >= 0, values[:, self._columns], 0.0) for name, values in found.items()}
+
+    def _there(self, parsed: Parsed, taught: NDArray[Any], given: set[str]) -> list[set[str]]:
+        """By clause the types that are there for it: given, or made by what earlier clauses ask for."""
+        there = [given]
+        for clause in range(len(parsed.clauses) - 1):
+            made = [makes for makes, odds in zip(self._makes, taught[clause], strict=True) if odds > _LIKELY]
+            there.append(there[-1].union(*made))
+        return there
 
     def _by_cosine(self, parsed: Parsed, windows: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
         import numpy as np
@@ -198,12 +306,12 @@ class Ranker:
             "declares": np.array([[only_says_what_there_is(clause)] for clause in clauses]),
         }
 
-    def _by_type(self, parsed: Parsed, given: set[str]) -> dict[str, NDArray[Any]]:
+    def _by_type(self, parsed: Parsed, there: Sequence[set[str]]) -> dict[str, NDArray[Any]]:
         import numpy as np
 
-        things = given - {TEXT}
         rows: list[list[dict[str, float]]] = []
-        for index, clause in enumerate(parsed.clauses):
+        for index, (clause, given) in enumerate(zip(parsed.clauses, there, strict=True)):
+            things = given - {TEXT}
             known, new = mentioned(clause, DEFINITE) - {TEXT}, mentioned(clause, INDEFINITE) - {TEXT}
             named = named_in(clause.words) - {TEXT}
             into, origin = named_after(clause.words, INTO), named_after(clause.words, _FROM)
@@ -238,6 +346,12 @@ class Ranker:
         """Sum of inverse document frequencies over the tools' descriptions."""
         count = len(self._said_stems)
         return sum(math.log((count + 1) / (sum(w in s for s in self._said_stems) + 0.5)) for w in sorted(words))
+
+
+def _stretches(clause: Clause) -> list[str]:
+    words = clause.words
+    lengths = range(_SHORTEST, _LONGEST + 1)
+    return [" ".join(words[at : at + n]) for n in lengths for at in range(len(words) - n + 1)] or [clause.text]
 
 
 def _signature(tool: Tool) -> str:

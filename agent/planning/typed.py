@@ -25,13 +25,13 @@ from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
-ASKED = -0.7
+ASKED = -0.3
 """Log odds below which a match asks for nothing: chances of a third."""
 
-SECOND = 2.0
+SECOND = 1.85
 """A second tool in the same clause needs this much, given the first."""
 
-PLAIN = 0.6
+PLAIN = 0.8
 """Nearness from which words say plainly what a tool says of itself; a second tool may be asked for like that."""
 
 NAMED, UNNAMED = 0.5, 0.25
@@ -40,7 +40,8 @@ NAMED, UNNAMED = 0.5, 0.25
 CLOSE = 2.5
 """Plans whose score is no further behind would do as well, if they read and make the same."""
 
-_SAID = 0.1
+_BESIDE_COST, _MOST_BESIDE = 3.0, 2.0
+_SAID = -0.3
 """What a plan gains by doing what was asked, however faintly."""
 
 _PLAINLY = 1.0
@@ -52,11 +53,13 @@ _MOST_IN_CLAUSE = 3
 _LEAST = 2.0
 """How far below asking a match may be and still serve where types or a language call for it."""
 _UNUSED_COST = 2.5
-_UNMADE_COST = 1.5
+_UNMADE_COST = 1.35
 """Of a type that a clause names as new, or a language, that nothing makes or speaks after it."""
 _REPEAT_COST = 9.0
-_SURE, _SURE_REPEAT_COST = 4.0, 1.0
-"""Log odds from which a clause that does not say "again" asks for a tool again, and what that costs."""
+_NEW_REPEAT_COST = 5.0
+"""Of doing the same again, and of doing it to something else without a word for "again"."""
+_DEAD_COST = 1.35
+"""Of a step on the way whose result nothing reads."""
 _TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 
 
@@ -94,7 +97,7 @@ class Reading:
 
     def __init__(self, request: str, registry: Registry, attachments: Mapping[str, str]) -> None:
         self.request, self.registry, self.attachments = request, registry, attachments
-        self.parsed = parse(request, beginnings(registry))
+        self.parsed = parse(request, beginnings(registry), given=bool(attachments))
         self.tools = {tool.name: tool for tool in registry}
         self._matcher = matcher(list(registry))
         self.uses_encoder = self._matcher.uses_encoder
@@ -105,7 +108,7 @@ class Reading:
 
     @cached_property
     def small_talk(self) -> bool:
-        return not self.given and self._matcher.small_talk(self.request)
+        return not self.given and self._matcher.small_talk(self.parsed)
 
 
 def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Plan] | None = None) -> Plan:
@@ -122,7 +125,6 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
     """
     parsed, tools, given = reading.parsed, reading.tools, reading.given
     found = _judged(reading.matches, judged) if judged else reading.matches
-    found = _once(found, parsed)
     _refuse_unmakeable(reading)
     drafts = _search(parsed, tools, found, given, ASKED)
     if not drafts[0].steps and found and not reading.small_talk:
@@ -228,21 +230,6 @@ def _values(parsed: Parsed, attachments: Mapping[str, str]) -> tuple[Value, ...]
     return tuple(values)
 
 
-def _once(ranked: Sequence[Match], parsed: Parsed) -> list[Match]:
-    """A tool stands for the clause that asks for it most; for others only where they ask for more of it."""
-    kept: list[Match] = []
-    seen: dict[str, set[str]] = {}
-    best = {m.clause: m.score for m in reversed(ranked)}
-    for m in sorted(ranked, key=lambda m: (-m.score, m.clause, m.start, m.tool)):
-        words = set(parsed.clauses[m.clause].words)
-        if m.tool in seen and not words & _MORE:
-            m = replace(m, score=m.score - (_SURE_REPEAT_COST if m.score >= _SURE else _REPEAT_COST))
-        elif m.score >= best[m.clause]:
-            seen.setdefault(m.tool, set()).update(words)
-        kept.append(m)
-    return sorted(kept, key=lambda m: (-m.score, m.clause, m.start, m.tool))
-
-
 _MORE = {"again", "back", "another", "also"}
 
 
@@ -251,16 +238,27 @@ def _search(
 ) -> list[Draft]:
     binder = Binder(tools, parsed, found, ASKED)
     drafts = [Draft(values=given)]
+    surest = binder.surest
     for index in _order(parsed):
-        here = [m for m in found if m.clause == index]
-        options = _options(here, asked, tools, parsed.clauses[index])
+        here = [m for m in found if m.clause == index and not parsed.clauses[index].written]
+        if here and here[0].score < surest[here[0].tool]:
+            # Asked for elsewhere, it leaves this clause to the others.
+            here = [here[0], *(replace(m, score=max(m.score, m.beside(here[0]))) for m in here[1:])]
+            here.sort(key=lambda m: -m.score)
+        options = _options(here, asked, tools, parsed.clauses[index], bool(given))
         grown = [_extend(binder, draft, option, index) for draft in drafts for option in options]
         grown = [replace(d, score=d.score - _UNMADE_COST * binder.unmade(d, index)) for d in grown]
         drafts = sorted(grown, key=lambda d: -d.score)[:_BEAM]
-    ended = [
-        replace(d, score=d.score - _UNUSED_COST * sum(not v.used and v.clause == -1 for v in d.values)) for d in drafts
-    ]
+    ended = [replace(d, score=d.score - _ending_cost(d)) for d in drafts]
     return sorted(ended, key=lambda d: (bool(d.missing), -d.score))
+
+
+def _ending_cost(draft: Draft) -> float:
+    """Of attachments that nothing reads, and of things made on the way that lead nowhere."""
+    unread = sum(not value.used and value.clause == -1 for value in draft.values)
+    read = {need for step in draft.steps for need in step.needs()}
+    dead = sum(step.id not in read for step in draft.steps[:-1])
+    return _UNUSED_COST * unread + _DEAD_COST * dead
 
 
 def _order(parsed: Parsed) -> list[int]:
@@ -272,12 +270,12 @@ def _order(parsed: Parsed) -> list[int]:
             order.insert(order.index(index - 1), index)
         if clause.words[0] == "before" and index + 1 < len(parsed.clauses):
             order.remove(index)
-            order.insert(order.index(index + 1) + 1 if index == 0 else len(order), index)
+            order.append(index)
     return order
 
 
 def _options(
-    matches: Sequence[Match], threshold: float, tools: Mapping[str, Tool], clause: Clause
+    matches: Sequence[Match], threshold: float, tools: Mapping[str, Tool], clause: Clause, given: bool
 ) -> list[tuple[Match, ...]]:
     """What a clause may ask for: nothing, one tool, or up to three of which each takes what the one before makes."""
     top = list(matches[:_CANDIDATES])
@@ -286,13 +284,14 @@ def _options(
     beside = {m.tool: _beside(m, surest, threshold) for m in top} if surest else {}
     able = [replace(m, score=score) for m in top if (score := beside.get(m.tool)) is not None]
     chains: list[tuple[Match, ...]] = [(m,) for m in able]
+    spans = {m.tool: m.span if given else _span(m, tools, clause) for m in able}
     for _ in range(_MOST_IN_CLAUSE - 1):
         chains = [
             (*chain, m)
             for chain in chains
             for m in able
             if _takes(tools[m.tool], tools[chain[-1].tool])
-            and all(m.tool != o.tool and not _span(m, tools, clause) & _span(o, tools, clause) for o in chain)
+            and all(m.tool != o.tool and not spans[m.tool] & spans[o.tool] for o in chain)
         ]
         options += sorted((c for c in chains if any(m.tool == surest.tool for m in c)), key=_turned) if surest else []
     return options
@@ -303,7 +302,9 @@ def _beside(match: Match, surest: Match, threshold: float) -> float | None:
     if match is surest:
         return match.score
     score = max(match.score, match.beside(surest))
-    return max(score, threshold) if match.nearness >= PLAIN or score >= SECOND else None
+    if match.nearness >= PLAIN:
+        return max(score, threshold, min(match.plainness - _BESIDE_COST, _MOST_BESIDE))
+    return score if score >= SECOND else None
 
 
 def _turned(chain: Sequence[Match]) -> int:
@@ -323,10 +324,16 @@ def _span(match: Match, tools: Mapping[str, Tool], clause: Clause) -> set[int]:
     return set(range(match.start, len(clause.words))) if generates and prompt else match.span
 
 
-def _repeats(before: Draft, after: Draft) -> bool:
-    """The last step does again what an earlier one did."""
+def _repeat_cost(before: Draft, after: Draft, clause: Clause) -> float:
+    """Of doing again what an earlier step does: less where it has something new to do it to, or words ask for it."""
     last = after.steps[-1]
-    return any((s.tool, s.inputs) == (last.tool, last.inputs) for s in before.steps)
+    earlier = [step for step in before.steps if step.tool == last.tool]
+    if not earlier:
+        return 0.0
+    same = any((s.inputs == last.inputs or s.id in last.needs()) and s.parameters == last.parameters for s in earlier)
+    if same:
+        return _REPEAT_COST
+    return 0.0 if set(clause.words) & _MORE else _NEW_REPEAT_COST
 
 
 def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int) -> Draft:
@@ -338,8 +345,7 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
             grown = binder.append(draft, binder.tools[m.tool], index, m.words)
             if turn == 0:
                 grown = replace(grown, score=grown.score + binder.also_asked(draft, grown, m))
-                if _repeats(draft, grown):
-                    grown = replace(grown, score=grown.score - _REPEAT_COST)
+                grown = replace(grown, score=grown.score - _repeat_cost(draft, grown, clause))
             draft = grown
         if not heeded:
             draft = replace(draft, score=draft.score + m.score - ASKED + _SAID)

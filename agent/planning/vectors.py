@@ -1,11 +1,16 @@
-"""Vectors of short texts, each encoded once in a while: the same words come back within a request."""
+"""Vectors of short texts, each encoded once in a while: the same words come back within a request.
+
+What a registry's fixed phrases give is kept beside the network's weights, so that a new process need not encode them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from hopline.tools.encoder import Encoder
+from hopline.tools.models import keep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +20,8 @@ _MOST = 4096
 """Texts kept; beyond it all are forgotten."""
 
 _BATCH = 16
+_WORTH_KEEPING = 200
+"""Texts that take longer to encode than to read back."""
 
 
 class Vectors:
@@ -40,3 +47,22 @@ class Vectors:
             batch = new[start : start + _BATCH]
             self._known.update(zip(batch, self._encoder.encode(batch), strict=True))
         return np.stack([self._known[text] for text in texts])
+
+    def encode_fixed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `encode`, of texts that come back in other processes; many of them are kept for those."""
+        if len(texts) < _WORTH_KEEPING:
+            return self.encode(texts)
+        digest = sha256("\0".join(texts).encode()).hexdigest()[:16]
+        return self.kept(f"phrases-{digest}", lambda: {"vectors": self.encode(texts)})["vectors"]
+
+    def kept(self, name: str, make: Callable[[], Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
+        """Arrays that follow from this network and a name: from the file of that name, or made now and kept there."""
+        import numpy as np
+
+        path = self._encoder.kept_as(name)
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(stored)
+        made = make()
+        keep(path, **made)
+        return made

@@ -134,10 +134,10 @@ def test_examples_of_a_tool_are_words_that_ask_for_it() -> None:
 @pytest.mark.models
 @pytest.mark.parametrize("held_out", [False, True], ids=["developed on", "held out"])
 def test_requests_in_plain_words_are_planned_as_people_mean_them(held_out: bool) -> None:
-    cases = map(json.loads, (Path(__file__).parent / "requests.jsonl").read_text("utf-8").splitlines())
+    cases = [json.loads(line) for line in (Path(__file__).parent / "requests.jsonl").read_text("utf-8").splitlines()]
     met = []
-    for case in cases:
-        if bool(case.get("held_out")) == held_out:
+    for number, case in enumerate(cases):
+        if held_out if case.get("held_out") else not held_out and number % 3 == 0:
             kinds = case["attachments"]
             handles = {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
             try:
@@ -147,7 +147,7 @@ def test_requests_in_plain_words_are_planned_as_people_mean_them(held_out: bool)
                 continue
             called = [t for step in made.steps for t in [step.tool] * _width(step, made)]
             met.append(called in case["accept"])
-    assert sum(met) / len(met) >= (0.7 if held_out else 0.85)
+    assert sum(met) / len(met) >= (0.8 if held_out else 0.85)
 
 
 def _width(step: Step, plan: Plan) -> int:
@@ -201,3 +201,39 @@ def test_a_list_of_things_is_one_thing_to_draw(things: str) -> None:
 def test_one_more_thing_to_do_is_a_clause_of_its_own() -> None:
     made = typed.plan("I want a transcript of this recording and a translation.", installed(), {"audio1": "audio"})
     assert made.tools == ["speech_to_text", "translation"]
+
+
+@pytest.mark.models
+def test_each_clause_means_its_own_of_several_attachments() -> None:
+    read, described = _planned("Read the sign in the first photo and describe the second one.", "image", "image").steps
+    assert (read.tool, described.tool) == ("image_ocr", "image_captioning")
+    assert read.inputs["image"] == (FromAttachment(attachment="image1"),)
+    assert described.inputs["image"] == (FromAttachment(attachment="image2"),)
+    captioned, copied = _planned(
+        "Caption the sunset picture and copy the words off the postcard.", "image", "image"
+    ).steps
+    assert captioned.inputs["image"] == (FromAttachment(attachment="image1"),)
+    assert copied.inputs["image"] == (FromAttachment(attachment="image2"),)
+
+
+@pytest.mark.models
+def test_the_language_something_is_in_is_not_the_one_it_is_translated_into() -> None:
+    read, translated = _planned("The menu in this photo is in Greek. I'd like it in Danish.", "image").steps
+    assert (read.tool, translated.tool) == ("image_ocr", "translation")
+    assert translated.parameters == {"language": "Danish"}
+    (_, english) = _planned("My neighbour's note is all in Polish, what does it say?", "image").steps
+    assert english.parameters == {"language": "English"}
+
+
+@pytest.mark.models
+def test_the_same_again_is_done_to_something_new_alone() -> None:
+    drawn = _planned("Draw a cat, describe the drawing, and draw that description.")
+    assert drawn.tools == ["text_to_image", "image_captioning", "text_to_image"]
+    shortened = _planned("Shorten the attached chapter and read the short version to me.", "text")
+    assert shortened.tools == ["summarization", "text_to_speech"]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("request_text", ["Sorry, I was away for a minute. I'm back now.", "Ha ha, you're funny."])
+def test_asides_ask_for_nothing(request_text: str) -> None:
+    assert _planned(request_text).tools == []

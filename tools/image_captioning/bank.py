@@ -6,13 +6,11 @@ Rendered once from the pictograms and kept beside them, named by their digest an
 from __future__ import annotations
 
 import io
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.models import find, path_of
+from hopline.tools.models import find, keep, path_of
 from hopline.tools.openmoji import COLOURS, MODEL, Outlines, icon_svg, nouns
 
 if TYPE_CHECKING:
@@ -96,16 +94,6 @@ def kept_as(name: str, version: int) -> Path:
     """
     folder = path_of(MODEL)
     return folder.parent / f"{folder.name}-{name}-{find(MODEL).digest[:12]}-{version}.npz"
-
-
-def keep(path: Path, **arrays: NDArray[Any]) -> None:
-    """Arrays in a file; where that cannot be written, the next process builds them again."""
-    import numpy as np
-
-    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    with suppress(OSError):
-        np.savez_compressed(aside, allow_pickle=False, **arrays)
-        aside.replace(path)
 
 
 def _build() -> Bank:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, get_args
 
-from hopline.tools.image_captioning.bank import bank, box, foreground, keep, kept_as, render
+from hopline.tools.image_captioning.bank import bank, box, foreground, kept_as, render
 from hopline.tools.image_captioning.efficientnet import EfficientNet
+from hopline.tools.models import keep
 from hopline.tools.openmoji import Outlines
 
 if TYPE_CHECKING:
