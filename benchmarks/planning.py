@@ -32,7 +32,7 @@ from hopline.agent.planning import assisted, typed
 from hopline.agent.planning.choosing import judge
 from hopline.agent.planning.clauses import parse
 from hopline.agent.planning.matching import matcher
-from hopline.agent.planning.plan import FromStep, Plan, Step
+from hopline.agent.planning.plan import FromStep, Plan, Step, handles
 from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.workers import Workers
 from hopline.tools.errors import BackendFailed, NoPlan
@@ -90,7 +90,7 @@ def model_alone(request: str, registry: Registry, attachments: Mapping[str, str]
     reading = typed.Reading(request, registry, attachments)
     steps: list[Step] = []
     try:
-        named = judge(request, reading.matches, list(registry), attachments, ask)
+        named = judge(request, reading.matches, list(registry), attachments, ask, reading.worked()).names
     except BackendFailed:
         named = ()
     for name in named:
@@ -143,6 +143,21 @@ def links_of(plan: Plan) -> set[tuple[str, str]]:
     return {(plan.step(need).tool, step.tool) for step in plan.steps for need in step.needs()}
 
 
+def scored(plan: Plan, case: Mapping[str, Any], errors: int = 0, duration_ms: float = 0.0) -> Case:
+    """A plan beside the tools and links of a TaskBench case."""
+    nodes, wanted = set(plan.tools), set(case["nodes"])
+    links, wanted_links = links_of(plan), {tuple(link) for link in case["links"]}
+    return Case(
+        id=case["id"],
+        kind=case["type"],
+        nodes=(len(nodes & wanted), len(nodes), len(wanted)),
+        links=(len(links & wanted_links), len(links), len(wanted_links)),
+        errors=errors,
+        steps=len(plan.steps),
+        duration_ms=duration_ms,
+    )
+
+
 def taskbench(planner: Planner, shared: Path, name: str, every: int = 1) -> list[Case]:
     """The cases of one TaskBench set, or every so many of them."""
     tools = json.loads((shared / f"taskbench/{name}-tools.json").read_text("utf-8"))
@@ -157,19 +172,7 @@ def taskbench(planner: Planner, shared: Path, name: str, every: int = 1) -> list
         except NoPlan:
             plan, errors = Plan(), 1
         spent = (time.perf_counter() - start) * 1000
-        nodes, wanted = set(plan.tools), set(case["nodes"])
-        links, wanted_links = links_of(plan), {tuple(link) for link in case["links"]}
-        cases.append(
-            Case(
-                id=case["id"],
-                kind=case["type"],
-                nodes=(len(nodes & wanted), len(nodes), len(wanted)),
-                links=(len(links & wanted_links), len(links), len(wanted_links)),
-                errors=errors,
-                steps=len(plan.steps),
-                duration_ms=spent,
-            )
-        )
+        cases.append(scored(plan, case, errors, spent))
     return cases
 
 
@@ -194,11 +197,6 @@ def summary(cases: Sequence[Case]) -> dict[str, Any]:
         "median_ms": round(statistics.median(c.duration_ms for c in cases), 1),
         "slowest_ms": round(max(c.duration_ms for c in cases), 1),
     }
-
-
-def handles(kinds: Sequence[str]) -> dict[str, str]:
-    """Type by handle: `audio1`, `image1`, `image2`."""
-    return {f"{kind}{kinds[: i + 1].count(kind)}": kind for i, kind in enumerate(kinds)}
 
 
 def installed_port_is_many(tool: str, port: str) -> bool:
@@ -235,10 +233,10 @@ def _orders(plan: Plan) -> Iterable[tuple[str, ...]]:
             yield tuple(step.tool for step in order for _ in range(width[step.id]))
 
 
-def requests(planner: Planner, path: Path) -> list[dict[str, Any]]:
-    """Each request with the tools planned for it and whether they are accepted."""
+def requests(planner: Planner, path: Path, every: int = 1) -> list[dict[str, Any]]:
+    """Each request, or every so many of them, with the tools planned for it and whether they are accepted."""
     rows = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8").splitlines()[::every]:
         case = json.loads(line)
         try:
             plan = planner(case["request"], _OURS, handles(case["attachments"]))
@@ -248,15 +246,6 @@ def requests(planner: Planner, path: Path) -> list[dict[str, Any]]:
         fits = not plan.errors and accepted(plan, case["accept"])
         rows.append(case | {"tools": plan.tools, "accepted": fits})
     return rows
-
-
-def requests_by_group(planner: Planner, files: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Requests by file; those held out, on which nothing was tuned, apart."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for path in files:
-        for row in requests(planner, path):
-            groups.setdefault(path.stem + (", held out" if row.get("held_out") else ""), []).append(row)
-    return groups
 
 
 def cold_seconds() -> float:
@@ -275,22 +264,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well planners choose and join tools.")
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder of taskbench/ and requests")
     parser.add_argument("--planner", nargs="+", choices=sorted(PLANNERS), default=["typed", "encoder"])
-    parser.add_argument("--every", type=int, default=1, help="score every so many cases of TaskBench")
+    parser.add_argument("--every", type=int, default=1, help="score every so many cases")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     report: dict[str, Any] = {"format": "hopline.benchmark.planning/1", "cold_s": cold_seconds(), "rows": []}
-    files = [options.shared / "requests-dev.jsonl", Path(__file__).parent.parent / "tests/planning/requests.jsonl"]
+    root = Path(__file__).parent.parent
+    files = [
+        options.shared / "requests-dev.jsonl",
+        root / "agent/planning/requests.jsonl",
+        root / "tests/planning/requests-held-out.jsonl",
+    ]
     for name in options.planner:
         for tools in ("huggingface", "multimedia"):
             cases = taskbench(PLANNERS[name], options.shared, tools, options.every)
             for kind in ("all", "single", "chain", "dag"):
                 chosen = [c for c in cases if kind in ("all", c.kind)]
                 report["rows"].append({"planner": name, "set": tools, "type": kind, **summary(chosen)})
-        for group, rows in requests_by_group(PLANNERS[name], files).items():
+        for path in files:
+            rows = requests(PLANNERS[name], path, options.every)
             missed = [{k: row[k] for k in ("request", "tools", "accept")} for row in rows if not row["accepted"]]
             accepted_count = len(rows) - len(missed)
             report["rows"].append(
-                {"planner": name, "set": group, "cases": len(rows), "accepted": accepted_count, "missed": missed}
+                {"planner": name, "set": path.stem, "cases": len(rows), "accepted": accepted_count, "missed": missed}
             )
     if options.json:
         print(json.dumps(report, indent=1))

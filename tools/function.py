@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
@@ -38,12 +39,18 @@ SEED = "seed"
 def tool(function: F) -> F: ...
 @overload
 def tool(
-    *, name: str = "", deterministic: bool = True, side_effects: bool = False, recodes: bool = False
+    *,
+    name: str = "",
+    examples: Sequence[str] = (),
+    deterministic: bool = True,
+    side_effects: bool = False,
+    recodes: bool = False,
 ) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
     *,
     name: str = "",
+    examples: Sequence[str] = (),
     deterministic: bool = True,
     side_effects: bool = False,
     recodes: bool = False,
@@ -53,6 +60,7 @@ def tool(
     Args:
         function: the function; its docstring's first paragraph is the description.
         name: the tool's name; the function's by default.
+        examples: how people ask for it, a clause each ("say it in capitals"); the planner learns from eight or more.
         deterministic: the same input always gives the same bytes.
         side_effects: it changes something outside; never cached nor silently repeated.
         recodes: its output is its input coded otherwise; see `Result.details`.
@@ -62,7 +70,8 @@ def tool(
     """
 
     def mark(f: F) -> F:
-        setattr(f, _MARK, _declare(f, name or f.__name__, deterministic, side_effects, recodes))
+        declaration, backend = _declare(f, name or f.__name__, deterministic, side_effects, recodes)
+        setattr(f, _MARK, (replace(declaration, examples=tuple(examples)), backend))
         return f
 
     return mark(function) if function is not None else mark

@@ -29,9 +29,9 @@ from hopline.agent.planning.plan import FromStep, FromText, Source, Step
 from hopline.tools.artifact import TEXT
 from hopline.tools.spec import Port, Tool
 
-BRIDGE_COST = 0.0
+BRIDGE_COST = 0.3
 MISSING_COST = 8.0
-REUSE_COST = 2.5
+REUSE_COST = 1.7
 UNSAID_COST = 2.0
 OWN_COST = 1.7
 """Costs in log odds: of a step that no words ask for, of an input that nothing makes, of a value read again,

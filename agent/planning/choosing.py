@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hopline.agent.planning.matching import Match
+from hopline.agent.planning.plan import handles
+from hopline.agent.planning.worked import Worked
 from hopline.tools.errors import BackendFailed
 from hopline.tools.exchange import Exchange
 from hopline.tools.spec import Tool
@@ -18,8 +21,19 @@ from hopline.tools.spec import Tool
 Ask = Callable[[Sequence[Mapping[str, str]], Mapping[str, Any], int], Exchange]
 """Called with messages, the schema of the answer and its most tokens; may raise a HoplineError."""
 
-Judgement = tuple[str, ...]
-"""Names of tools in the order in which a judge would use them."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What a judge would use.
+
+    Attributes:
+        names: of tools, in the order in which it would use them.
+        informed: it was shown requests over these very tools.
+    """
+
+    names: tuple[str, ...]
+    informed: bool = False
+
 
 LISTED = 12
 """Tools in the short list. On the development cases it holds 94 (multimedia) and 96 % (huggingface) of
@@ -34,7 +48,7 @@ _INSTRUCTION = (
     "You plan which tools to use, in the order in which they run, so that each step works on what came before. "
     "Use as few tools as the request needs, one for each thing it asks for."
 )
-_OTHERS = "The first requests below are examples with other tools; then use only the tools listed."
+_OTHERS = " The first requests below are examples with other tools; then use only the tools listed."
 
 # With tools of no registry that is scored.
 _EXAMPLES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -75,7 +89,12 @@ def shortlist(matches: Sequence[Match], length: int = LISTED) -> list[str]:
 
 
 def judge(
-    request: str, matches: Sequence[Match], tools: Sequence[Tool], attachments: Mapping[str, str], ask: Ask
+    request: str,
+    matches: Sequence[Match],
+    tools: Sequence[Tool],
+    attachments: Mapping[str, str],
+    ask: Ask,
+    examples: Sequence[Worked] = (),
 ) -> Judgement:
     """The tools that the model names, out of all there are, or out of a short list where they are very many.
 
@@ -87,6 +106,7 @@ def judge(
         tools: all there are; only declarations are shown.
         attachments: type by handle.
         ask: one exchange with the model.
+        examples: requests over these tools; without any it is shown some over others.
 
     Raises:
         HoplineError: what `ask` raised.
@@ -95,21 +115,22 @@ def judge(
     if len(tools) > MOST_LISTED:
         listed = shortlist(matches)
         tools = sorted((tool for tool in tools if tool.name in listed), key=lambda tool: listed.index(tool.name))
-    messages, schema = _question(request, tools, attachments)
+    messages, schema = _question(request, tools, attachments, examples)
     named = _names_in(ask(messages, schema, _MOST_TOKENS))
     if not named:
         raise BackendFailed("the language model's choice of tools is not of the form that was asked.")
     if len(named) == _MOST_STEPS:
         raise BackendFailed("the language model named tool after tool, which chooses none.")
-    return named
+    return Judgement(names=named, informed=bool(examples))
 
 
 def _question(
-    request: str, tools: Sequence[Tool], attachments: Mapping[str, str]
+    request: str, tools: Sequence[Tool], attachments: Mapping[str, str], examples: Sequence[Worked]
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     lines = "\n".join(map(_line, tools))
-    messages = [{"role": "system", "content": f"{_INSTRUCTION} The tools are:\n{lines}\n{_OTHERS}"}]
-    for asked, names in _EXAMPLES:
+    messages = [{"role": "system", "content": f"{_INSTRUCTION} The tools are:\n{lines}{'' if examples else _OTHERS}"}]
+    own = [(one.request + _given(handles(one.attachments)), one.tools) for one in examples]
+    for asked, names in own or _EXAMPLES:
         messages.append({"role": "user", "content": asked})
         messages.append({"role": "assistant", "content": json.dumps({"tools": names})})
     messages.append({"role": "user", "content": request + _given(attachments)})

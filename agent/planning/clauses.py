@@ -194,8 +194,8 @@ def parse(request: str, telling: Collection[str] = (), given: bool = False) -> P
                     shown.append(word.lower().replace("’", "'"))
             said = " ".join(shown)
             asks = question or _ASKS.search(said) is not None
-            written = all(re.fullmatch(r"<\d+>", word) for word in words)
-            clauses.append(Clause(words=tuple(shown), text=said, question=asks, written=written))
+            alone = all(re.fullmatch(r"<\d+>", word) for word in words)
+            clauses.append(Clause(words=tuple(shown), text=said, question=asks, written=alone))
     return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_WINDOW = 4
 LONGEST_SMALL_TALK = 7
+AS_PLAIN = 0.9
+"""Share of the greatest nearness that is as good as that."""
 SHORT = 4
 """Words of a request that, matching nothing without the encoder, is taken for small talk."""
 
@@ -104,17 +106,18 @@ class Matcher:
         encoder: shared; None compares stems only.
 
     Attributes:
+        vectors: of the encoder; None without one.
         ranker: None without an encoder, or without tools.
     """
 
     def __init__(self, tools: Sequence[Tool], encoder: Encoder | None) -> None:
         self.tools = tuple(tools)
         self.uses_encoder = encoder is not None
-        self._encoder = Vectors(encoder) if encoder is not None else None
+        self.vectors = Vectors(encoder) if encoder is not None else None
         self._phrases = [(tool.name, phrase) for tool in tools for phrase in phrases(tool)]
         self._owners = [name for name, _ in self._phrases]
-        self._vectors: NDArray[np.float32] | None = None
-        self.ranker = Ranker(self.tools, self._encoder) if self._encoder is not None and self.tools else None
+        self._said: NDArray[np.float32] | None = None
+        self.ranker = Ranker(self.tools, self.vectors) if self.vectors is not None and self.tools else None
 
     def matches(self, parsed: Parsed, given: Iterable[str] = ()) -> list[Match]:
         """The best stretch of each clause for each tool, best first.
@@ -145,7 +148,8 @@ class Matcher:
         found = []
         for clause, (some, near) in enumerate(zip(windows, nearness, strict=True)):
             for column, tool in enumerate(self.tools):
-                start, words = some[int(near[:, column].argmax())]
+                # The shortest stretch that says it about as plainly: other words may ask for something else.
+                start, words = some[int((near[:, column] >= AS_PLAIN * near[:, column].max()).argmax())]
                 found.append(
                     Match(
                         tool=tool.name,
@@ -175,7 +179,7 @@ class Matcher:
         import numpy as np
 
         request = parsed.request
-        if self._encoder is None or self.ranker is None:
+        if self.vectors is None or self.ranker is None:
             return len(request.split()) <= SHORT
         taught = self.ranker.taught
         if len(taught.tools) == len(self.tools):
@@ -184,22 +188,22 @@ class Matcher:
                 return True
         if len(request.split()) > LONGEST_SMALL_TALK:
             return False
-        vector = self._encoder.encode([request])[0]
-        said = self._encoder.encode_fixed([phrase for _, phrase in self._phrases])
-        return bool((self._encoder.encode_fixed(asides()) @ vector).max() > (said @ vector).max())
+        vector = self.vectors.encode([request])[0]
+        said = self.vectors.encode([phrase for _, phrase in self._phrases])
+        return bool((self.vectors.encode_fixed(asides()) @ vector).max() > (said @ vector).max())
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """How near each text is to the nearest phrase of each tool, (texts, tools)."""
         import numpy as np
 
-        if self._encoder is None:
+        if self.vectors is None:
             return np.array([[self._shared_stems(text, tool.name) for tool in self.tools] for text in texts])
-        if self._vectors is None:
-            self._vectors = self._encoder.encode_fixed([phrase for _, phrase in self._phrases])
+        if self._said is None:
+            self._said = self.vectors.encode([phrase for _, phrase in self._phrases])
         bare = [" ".join(w for w in text.split() if w not in NOUN_WORDS) for text in texts]
         unique = list(dict.fromkeys([*texts, *bare]))
         row_of = {text: row for row, text in enumerate(unique)}
-        vectors = self._encoder.encode(unique) @ self._vectors.T
+        vectors = self.vectors.encode(unique) @ self._said.T
         # The name of a thing alone speaks for every tool that has to do with such things.
         cosines = 0.5 * (vectors[[row_of[t] for t in texts]] + vectors[[row_of[t] for t in bare]])
         owners = np.array(self._owners)

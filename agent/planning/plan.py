@@ -168,3 +168,8 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
         done.add(ready.id)
         ordered.append(ready)
     return ordered
+
+
+def handles(kinds: Sequence[str]) -> dict[str, str]:
+    """Types by the handles that attachments get: `audio1`, `image1`, `image2`."""
+    return {f"{kind}{kinds[: place + 1].count(kind)}": kind for place, kind in enumerate(kinds)}

@@ -94,43 +94,43 @@ BIAS, NONE, SHARE = -10.13, -2.20, 0.16
 """Rating of a tool without features; of no tool; share of the ratings by themselves in a chance."""
 
 TAUGHT_WEIGHTS: Mapping[str, float] = {
-    "name": -5.91,
-    "said": 4.87,
-    "phrase": 4.10,
-    "stretch": 2.02,
-    "stretch_name": 0.91,
-    "stretch_lead": -0.89,
-    "bare": 1.89,
-    "signature": -4.07,
-    "lead": 1.64,
-    "request_lead": 2.43,
-    "said_stems": 2.96,
-    "verb": 0.98,
-    "object": 0.37,
-    "length": 0.96,
-    "opening": 1.77,
-    "declares": -0.65,
-    "question": 0.48,
-    "language": 0.32,
+    "name": -5.18,
+    "said": 2.57,
+    "phrase": 4.77,
+    "stretch": 1.00,
+    "stretch_name": 0.36,
+    "stretch_lead": 0.14,
+    "bare": 2.60,
+    "signature": -3.41,
+    "lead": 2.29,
+    "request_lead": 2.62,
+    "said_stems": 2.59,
+    "verb": 0.71,
+    "object": 0.61,
+    "length": 0.97,
+    "opening": 1.78,
+    "declares": -0.36,
+    "question": 0.49,
+    "language": 1.02,
     "address": 0.00,
-    "takes_named": 0.56,
-    "takes_given": 2.39,
-    "makes_named": 0.66,
-    "makes_new": 0.27,
-    "makes_given": -4.17,
-    "into": -0.39,
-    "from": 0.73,
-    "absent": -1.66,
-    "leaves_given": 1.61,
-    "several": -0.54,
-    "taught": 0.25,
-    "taught_stretch": 0.43,
-    "taught_request": 0.32,
-    "taught_lead": 0.09,
+    "takes_named": 0.49,
+    "takes_given": 2.79,
+    "makes_named": 0.58,
+    "makes_new": 0.09,
+    "makes_given": -3.51,
+    "into": 0.19,
+    "from": 0.89,
+    "absent": -0.50,
+    "leaves_given": 1.33,
+    "several": -0.41,
+    "taught": 0.26,
+    "taught_stretch": 0.44,
+    "taught_request": 0.28,
+    "taught_lead": 0.07,
 }
 """Of a tool that declares examples."""
 
-TAUGHT_BIAS, TAUGHT_NONE, TAUGHT_SHARE = -7.66, -3.02, 0.71
+TAUGHT_BIAS, TAUGHT_NONE, TAUGHT_SHARE = -7.73, -2.74, 0.75
 """As BIAS, NONE and SHARE, of such a tool."""
 
 _SHORTEST, _LONGEST = 2, 7
@@ -165,7 +165,10 @@ class Ranker:
         parts = [(index, phrase) for index, tool in enumerate(tools) for phrase in phrases(tool)]
         self._owners = np.array([index for index, _ in parts])
         self._names, self._said = encoder.encode(names), encoder.encode(said)
-        self._phrases = encoder.encode_fixed([phrase for _, phrase in parts])
+        for tool in tools:
+            if tool.examples:
+                encoder.encode_fixed(tool.examples)
+        self._phrases = encoder.encode([phrase for _, phrase in parts])
         self._signatures = encoder.encode([_signature(tool) for tool in tools])
         self._said_stems = [stems(text) for text in said]
         self._all_stems = [stems(" ".join(phrases(tool))) for tool in tools]

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hopline.agent.planning.vectors import Vectors
+from hopline.tools.encoder import DIMENSIONS
 from hopline.tools.spec import Tool
 
 if TYPE_CHECKING:
@@ -98,21 +99,25 @@ class Taught:
         """Of the greatest penalised likelihood, every class weighing the same."""
         import numpy as np
         from scipy.optimize import minimize
+        from scipy.sparse import csr_array
 
         features = self._features([text for examples in self._classes for text in examples])
         sizes = np.array([len(examples) for examples in self._classes])
         count, width = len(sizes), features.shape[1]
+        # Of the known words a text has a handful.
+        vectors, words = features[:, :DIMENSIONS], csr_array(features[:, DIMENSIONS:])
         own = np.repeat(np.eye(count), sizes, axis=0)
         weights = np.repeat(len(features) / count / sizes, sizes)[:, None]
 
         def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             coefficients, intercepts = point[:-count].reshape(count, width), point[-count:]
-            ratings = features @ coefficients.T + intercepts
+            ratings = vectors @ coefficients[:, :DIMENSIONS].T + words @ coefficients[:, DIMENSIONS:].T + intercepts
             ratings -= ratings.max(axis=1, keepdims=True)
             log_chances = ratings - np.log(np.exp(ratings).sum(axis=1, keepdims=True))
             total = SHRINK / 2 * float((coefficients**2).sum()) - float((weights * own * log_chances).sum())
             slope = (np.exp(log_chances) - own) * weights
-            return total, np.concatenate([(slope.T @ features + SHRINK * coefficients).ravel(), slope.sum(axis=0)])
+            by_feature = np.concatenate([slope.T @ vectors, (words.T @ slope).T], axis=1)
+            return total, np.concatenate([(by_feature + SHRINK * coefficients).ravel(), slope.sum(axis=0)])
 
         found = minimize(loss, np.zeros(count * (width + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
         return found[:-count].reshape(count, width), found[-count:]

@@ -20,40 +20,42 @@ from hopline.agent.planning.clauses import Clause, Parsed, named_after, parse
 from hopline.agent.planning.matching import Match, matcher
 from hopline.agent.planning.plan import FromAttachment, Plan
 from hopline.agent.planning.words import beginnings
+from hopline.agent.planning.worked import Worked, nearest
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry
 from hopline.tools.spec import Tool
 
-ASKED = -0.3
-"""Log odds below which a match asks for nothing: chances of a third."""
+ASKED = -1.1
+"""Log odds below which a match asks for nothing: chances of a quarter."""
 
-SECOND = 1.85
+SECOND = 1.55
 """A second tool in the same clause needs this much, given the first."""
 
-PLAIN = 0.8
+PLAIN = 0.85
 """Nearness from which words say plainly what a tool says of itself; a second tool may be asked for like that."""
 
 NAMED, UNNAMED = 0.5, 0.25
 """What a judge's word adds to a match of a tool it named, and takes from one it did not."""
 
+INFORMED = 1.0
+"""Both, of a judge that was shown requests over these very tools."""
+
 CLOSE = 2.5
 """Plans whose score is no further behind would do as well, if they read and make the same."""
 
-_BESIDE_COST, _MOST_BESIDE = 3.0, 2.0
-_SAID = -0.3
-"""What a plan gains by doing what was asked, however faintly."""
-
+_PLAINNESS, _ODDS, _BESIDE_COST, _MOST_BESIDE = 1.5, 0.25, 3.0, 2.0
+"""What plain words for a second tool in a clause count beside its odds, what it costs, and the most it can get."""
 _PLAINLY = 1.0
 """Score from which a plan does plainly what was asked."""
 _MAKING = frozenset("into as make create generate produce".split())
 _BEAM = 16
 _CANDIDATES = 5
 _MOST_IN_CLAUSE = 3
-_LEAST = 2.0
+_LEAST = 1.2
 """How far below asking a match may be and still serve where types or a language call for it."""
-_UNUSED_COST = 2.5
-_UNMADE_COST = 1.35
+_UNUSED_COST = 2.2
+_UNMADE_COST = 0.55
 """Of a type that a clause names as new, or a language, that nothing makes or speaks after it."""
 _REPEAT_COST = 9.0
 _NEW_REPEAT_COST = 5.0
@@ -82,6 +84,11 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str]) -> Pl
     return search(Reading(request, registry, attachments), "typed")
 
 
+def prepare(registry: Registry) -> None:
+    """Learn the examples of a registry's tools now (seconds), for this process and for later ones."""
+    Reading("hello", registry, {}).worked()
+
+
 class Reading:
     """A request read against a registry: what both this planner and the assisted one search with.
 
@@ -106,18 +113,23 @@ class Reading:
         self.types = frozenset(value.type for value in self.given).union(written)
         self.matches = self._matcher.matches(self.parsed, self.types)
 
+    def worked(self) -> list[Worked]:
+        """Requests over these tools that are like it; none where the tools are others, or without the encoder."""
+        vectors = self._matcher.vectors
+        return nearest(self.request, list(self.attachments.values()), self.tools, vectors) if vectors else []
+
     @cached_property
     def small_talk(self) -> bool:
         return not self.given and self._matcher.small_talk(self.parsed)
 
 
-def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Plan] | None = None) -> Plan:
+def search(reading: Reading, planner: str, judged: Judgement | None = None, also: list[Plan] | None = None) -> Plan:
     """The best checked plan of a request that was read.
 
     Args:
         reading: of the request.
         planner: who the plan says decided.
-        judged: tools that a judge would use; none where nobody was asked.
+        judged: the tools that a judge would use; None where nobody was asked.
         also: gets the other plans that score about as well.
 
     Raises:
@@ -151,7 +163,7 @@ def search(reading: Reading, planner: str, judged: Judgement = (), also: list[Pl
         "encoder": reading.uses_encoder,
     }
     if judged:
-        why["judged"] = list(judged)
+        why["judged"] = list(judged.names)
     other = next((d for d in drafts[1:] if [s.tool for s in d.steps] != [s.tool for s in steps]), None)
     if other is not None:
         why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
@@ -202,16 +214,17 @@ def _refuse_unreadable(reading: Reading, best: Draft) -> None:
 
 def _judged(matches: Sequence[Match], judged: Judgement) -> list[Match]:
     """Matches with a judge's word added: for a tool it named, where that fits best; against one it did not."""
+    named, unnamed = (INFORMED, INFORMED) if judged.informed else (NAMED, UNNAMED)
     best: dict[str, float] = {}
     for m in matches:
         best[m.tool] = max(best.get(m.tool, m.score), m.score)
     weighed = []
     for m in matches:
-        if m.tool in judged:
-            weighed.append(replace(m, score=m.score + NAMED) if m.score == best[m.tool] else m)
+        if m.tool in judged.names:
+            weighed.append(replace(m, score=m.score + named) if m.score == best[m.tool] else m)
         else:
             # It may not slip in by its own words either.
-            weighed.append(replace(m, score=m.score - UNNAMED, nearness=m.nearness - UNNAMED))
+            weighed.append(replace(m, score=m.score - unnamed, nearness=m.nearness - UNNAMED))
     return sorted(weighed, key=lambda m: (-m.score, m.clause, m.start, m.tool))
 
 
@@ -303,7 +316,8 @@ def _beside(match: Match, surest: Match, threshold: float) -> float | None:
         return match.score
     score = max(match.score, match.beside(surest))
     if match.nearness >= PLAIN:
-        return max(score, threshold, min(match.plainness - _BESIDE_COST, _MOST_BESIDE))
+        plainly = _PLAINNESS * match.plainness + _ODDS * score - _BESIDE_COST
+        return max(score, threshold, min(plainly, _MOST_BESIDE))
     return score if score >= SECOND else None
 
 
@@ -348,5 +362,5 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
                 grown = replace(grown, score=grown.score - _repeat_cost(draft, grown, clause))
             draft = grown
         if not heeded:
-            draft = replace(draft, score=draft.score + m.score - ASKED + _SAID)
+            draft = replace(draft, score=draft.score + m.score)
     return draft

@@ -11,7 +11,10 @@ import pytest
 from hopline.agent import Agent
 from hopline.agent.planning import assisted, typed
 from hopline.agent.planning.choosing import LISTED, MOST_LISTED, shortlist
-from hopline.agent.planning.matching import Match
+from hopline.agent.planning.matching import Match, shared_encoder
+from hopline.agent.planning.plan import handles
+from hopline.agent.planning.vectors import Vectors
+from hopline.agent.planning.worked import SHOWN, nearest, worked
 from hopline.tools.errors import BackendFailed
 from hopline.tools.exchange import Exchange
 from hopline.tools.registry import Registry, installed
@@ -68,6 +71,27 @@ def test_the_model_sees_request_declarations_and_types_and_chooses_from_the_list
 
 
 @pytest.mark.models
+def test_the_model_is_shown_the_nearest_worked_requests_over_these_tools_and_never_the_request_itself() -> None:
+    model = Model("speech_to_text")
+    known = worked()[0]
+    assisted.plan(known.request, installed(), handles(known.attachments), model)
+    shown = [message["content"] for message in model.asked[0][1:]]
+    assert len(shown) == 2 * SHOWN + 1
+    assert not any(known.request in text for text in shown[:-1])
+    assert all(set(json.loads(reply)["tools"]) <= {tool.name for tool in installed()} for reply in shown[1::2])
+    others = Registry(tools=[tool for tool in installed() if tool.name != "speech_to_text"])
+    few = Registry(tools=[Tool(name="shout", description="Shouts.", inputs=ports("text"), outputs=ports("text"))])
+    vectors = Vectors(shared_encoder())  # type: ignore[arg-type]  # the weights are here
+    assert all(
+        "speech_to_text" not in one.tools
+        for one in nearest("Listen to it.", ["audio"], {t.name for t in others}, vectors)
+    )
+    assert nearest("Shout it.", [], {t.name for t in few}, vectors) == []
+    every = {name for one in worked() for tools in one.accept for name in tools}
+    assert every == {tool.name for tool in installed()}
+
+
+@pytest.mark.models
 def test_of_a_very_long_list_the_likely_tools_are_shown() -> None:
     many = [
         Tool(name=f"paint_{n}", description=f"Paints in style {n}.", inputs=ports("text"), outputs=ports("image"))
@@ -83,7 +107,7 @@ def test_of_a_very_long_list_the_likely_tools_are_shown() -> None:
 
 @pytest.mark.models
 def test_its_word_decides_what_the_encoder_leaves_open() -> None:
-    request = "Look into the picture."
+    request = "Check this photo."
     asked = assisted.plan(request, installed(), GIVEN, Model("visual_question_answering"))
     seen = assisted.plan(request, installed(), GIVEN, Model("image_captioning"))
     assert asked.tools == ["visual_question_answering"]

@@ -115,10 +115,13 @@ def pull(
     A pull that was cut goes on where it stopped. `ollama:NAME` is fetched by Ollama, `OWNER/NAME` or
     `OWNER/NAME@REVISION` from the Hugging Face hub: safetensors and configurations alone.
     """
+    from hopline.agent.planning.typed import prepare
     from hopline.tools.chat.pulling import pull_by_ollama
+    from hopline.tools.encoder import MODEL as ENCODER
     from hopline.tools.hub import pull_from_hub
     from hopline.tools.hub_files import pull as pull_files
     from hopline.tools.models import pull as pull_model
+    from hopline.tools.registry import installed
 
     want_json(json_)
     console = human()
@@ -138,6 +141,9 @@ def pull(
         pull_by_ollama(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
     for name in by_hub:
         pull_from_hub(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
+    if any(model.name == ENCODER for model in wanted):
+        console.print("  the planner learns how people ask for the tools", style="dim", markup=False)
+        prepare(installed())
     if json_:
         pulled = [*(m.name for m in wanted), *(f.repository for f in files), *(f"{_OLLAMA}{n}" for n in by_ollama)]
         pulled += by_hub

@@ -14,7 +14,7 @@ from hopline.agent.attachment import Attachment, open_all
 from hopline.agent.faces.mcp.declaring import SEED, registered, services
 from hopline.agent.faces.mcp.inputs import attachment
 from hopline.agent.faces.mcp.showing import artifact_result, json_result, run_result
-from hopline.agent.planning.plan import FromAttachment, FromText, Plan, Source, Step
+from hopline.agent.planning.plan import FromAttachment, FromText, Plan, Source, Step, handles
 from hopline.agent.run import Run
 from hopline.agent.running.catalogue import catalogue
 from hopline.agent.running.events import OnEvent
@@ -129,8 +129,7 @@ class Services:
 
     def _plan(self, given: Mapping[str, Any]) -> types.CallToolResult:
         kinds = [opened.artifact.modality for opened in open_all(self._attachments(given))] + list(given.get("has", []))
-        handles = {f"{kind}{kinds[: place + 1].count(kind)}": kind for place, kind in enumerate(kinds)}
-        made = self.agent.plan(given["request"], handles, planner=given.get("planner", ""))
+        made = self.agent.plan(given["request"], handles(kinds), planner=given.get("planner", ""))
         lines = [
             f"{step.id} {step.tool}" + (f" after {', '.join(step.needs())}" if step.needs() else "")
             for step in made.steps
