@@ -66,6 +66,7 @@ class Encoder:
         folder = path_of(MODEL)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = limits().threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(_graph(folder)), options, providers=["CPUExecutionProvider"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

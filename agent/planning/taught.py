@@ -60,7 +60,10 @@ class Taught:
         import numpy as np
 
         coefficients, intercepts = self._fitted
-        ratings = self._features(texts) @ coefficients.T + intercepts
+        ratings = self._encoder.encode(texts) @ coefficients[:, :DIMENSIONS].T + intercepts
+        for row, text in zip(ratings, texts, strict=True):
+            if places := self._known(text):
+                row += coefficients[:, places].sum(axis=1) / len(places) ** 0.5
         chances = np.exp(ratings - ratings.max(axis=1, keepdims=True))
         chances = np.clip(chances / chances.sum(axis=1, keepdims=True), 1e-4, 1 - 1e-4)
         return np.asarray(np.log(chances / (1 - chances)))
@@ -76,15 +79,9 @@ class Taught:
         seen = Counter(part for examples in self._classes for text in examples for part in _parts(text))
         return {part: place for place, part in enumerate(sorted(p for p, n in seen.items() if n >= _LEAST_SEEN))}
 
-    def _features(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Vectors, and beside them known words and pairs of words as rows of length 1."""
-        import numpy as np
-
-        words = np.zeros((len(texts), len(self._places)))
-        for row, text in zip(words, texts, strict=True):
-            row[[self._places[part] for part in _parts(text) if part in self._places]] = 1
-            row /= max(1.0, float(np.linalg.norm(row)))
-        return np.concatenate([self._encoder.encode(texts), words], axis=1)
+    def _known(self, text: str) -> list[int]:
+        """Places, after those of the vector, of the words and pairs of words of a text that are features."""
+        return [DIMENSIONS + self._places[part] for part in _parts(text) if part in self._places]
 
     # -- fitting -----------------------------------------------------------------------------
 
@@ -101,13 +98,18 @@ class Taught:
         from scipy.optimize import minimize
         from scipy.sparse import csr_array
 
-        features = self._features([text for examples in self._classes for text in examples])
+        texts = [text for examples in self._classes for text in examples]
+        vectors = self._encoder.encode(texts).astype(np.float64)
+        known = [self._known(text) for text in texts]
+        rows = np.repeat(np.arange(len(texts)), [len(places) for places in known])
+        columns = np.array([place for places in known for place in places], int) - DIMENSIONS
+        # A row of words is of length 1, as a vector is.
+        lengths = np.array([len(places) ** -0.5 for places in known for _ in places])
+        words = csr_array((lengths, (rows, columns)), shape=(len(texts), len(self._places)))
         sizes = np.array([len(examples) for examples in self._classes])
-        count, width = len(sizes), features.shape[1]
-        # Of the known words a text has a handful.
-        vectors, words = features[:, :DIMENSIONS], csr_array(features[:, DIMENSIONS:])
+        count, width = len(sizes), DIMENSIONS + len(self._places)
         own = np.repeat(np.eye(count), sizes, axis=0)
-        weights = np.repeat(len(features) / count / sizes, sizes)[:, None]
+        weights = np.repeat(len(texts) / count / sizes, sizes)[:, None]
 
         def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             coefficients, intercepts = point[:-count].reshape(count, width), point[-count:]
