@@ -26,7 +26,8 @@ from hopline.agent.planning.clauses import (
 )
 from hopline.agent.planning.matching import CONTENT_STOP, Match
 from hopline.agent.planning.plan import FromStep, FromText, Source, Step
-from hopline.tools.artifact import TEXT
+from hopline.agent.planning.words import SMALL
+from hopline.tools.artifact import AUDIO, TEXT
 from hopline.tools.spec import Port, Tool
 
 BRIDGE_COST = 0.3
@@ -45,13 +46,15 @@ _REFERENCES = {"it", "this", "that", "them", "these", "those", "the", "its", "th
 """Words that mean something known: with one of them a step reads what was made before."""
 
 _NAMING = re.compile(
-    r"^(?:me |us )?(?:an? |the )?(?:picture|image|drawing|photo|illustration|painting|sketch|sound|music)s? "
+    r"^(?:me |us )?(?:(?:an? |the )?(?:picture|image|drawing|photo|illustration|painting|sketch|sound|music)s? )?"
     r"(?:of|showing) ",
     re.IGNORECASE,
 )
 """What only names the thing to be made, before what it is to show."""
 _COUNT = re.compile(r",? (?:once|twice|(?:two|three|four|five) times)$", re.IGNORECASE)
 """How often it is to be made, after it."""
+_MANNER = re.compile(r",? (?:aloud|out loud)$", re.IGNORECASE)
+"""How it is to be said, after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +179,8 @@ class Binder:
             return self._side_text(draft, tool, clause, clause_index, spent)
         wanted = self._of_type(draft, port, clause, spent)
         own_words = self._own_words(clause, window)
+        if any(made.type == AUDIO for made in tool.outputs):
+            own_words = _MANNER.sub("", own_words)
         generates = port.type == TEXT and all(p.type != TEXT for p in tool.outputs) and bool(tool.outputs)
         refers = bool(set(clause.words) & _REFERENCES) or bool(mentioned(clause, DEFINITE) - {TEXT})
         unread = any(v.clause == -1 and not v.used and v.sources not in spent for v in draft.values)
@@ -351,7 +356,11 @@ class Binder:
         words = list(clause.words)
         start = words.index(first) + 1 if first in words else 0
         rest = words[start:]
-        if not any(w not in CONTENT_STOP and w not in _REFERENCES for w in rest):
+        if not _says_something(rest):
+            # "Say good evening aloud": what asks for it stands behind, and the verb before.
+            verb = next((place for place, word in enumerate(words) if word not in SMALL), 0)
+            rest = words[verb + 1 : max(0, start - 1)]
+        if not _says_something(rest):
             return ""
         return _COUNT.sub("", _NAMING.sub("", self._cased(rest)))
 
@@ -379,6 +388,10 @@ class Binder:
         if not named and any(word in LANGUAGES and word != READER for c in clauses for word in c.words):
             named = LANGUAGES[READER]
         return {"language": named} if named else {}
+
+
+def _says_something(words: Sequence[str]) -> bool:
+    return any(word not in CONTENT_STOP and word not in _REFERENCES for word in words)
 
 
 def _speaks(tool: Tool) -> bool:

@@ -44,7 +44,7 @@ INFORMED = 1.0
 CLOSE = 2.5
 """Plans whose score is no further behind would do as well, if they read and make the same."""
 
-_PLAINNESS, _ODDS, _BESIDE_COST, _MOST_BESIDE = 1.5, 0.25, 3.0, 2.0
+_PLAINNESS, _ODDS, _BESIDE_COST, _MOST_BESIDE = 1.5, 0.25, 2.75, 2.0
 """What plain words for a second tool in a clause count beside its odds, what it costs, and the most it can get."""
 _PLAINLY = 1.0
 """Score from which a plan does plainly what was asked."""
@@ -62,6 +62,8 @@ _NEW_REPEAT_COST = 5.0
 """Of doing the same again, and of doing it to something else without a word for "again"."""
 _DEAD_COST = 1.35
 """Of a step on the way whose result nothing reads."""
+_TAKEN = -2.0
+"""Score of a step whose words ask for something else."""
 _TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 
 
@@ -143,10 +145,15 @@ def search(reading: Reading, planner: str, judged: Judgement | None = None, also
         # What is asked for plainly and lacks only its input is not exchanged for something else.
         lacking = next((d for d in drafts if d.missing), None)
         if lacking is not None and lacking.score + MISSING_COST * len(lacking.missing) > _PLAINLY:
-            raise _no_plan(lacking)
-        surest = max((m.score for m in found if m.score < ASKED), default=0.0)
-        drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.5], given, -math.inf)
-        drafts = [d for d in drafts if d.steps] or drafts
+            # Unless other words ask as plainly for what can be done: "say that the car is red".
+            plain = [m for m in found if m.nearness >= PLAIN]
+            drafts = [d for d in _search(parsed, tools, plain, given, -math.inf) if d.steps and not d.missing]
+            if not drafts:
+                raise _no_plan(lacking)
+        else:
+            surest = max((m.score for m in found if m.score < ASKED), default=0.0)
+            drafts = _search(parsed, tools, [m for m in found if m.score >= surest - 0.5], given, -math.inf)
+            drafts = [d for d in drafts if d.steps] or drafts
     best = drafts[0]
     if best.missing:
         raise _no_plan(best)
@@ -168,7 +175,11 @@ def search(reading: Reading, planner: str, judged: Judgement | None = None, also
     if other is not None:
         why |= {"runner_up": [s.tool for s in other.steps], "margin": round(best.score - other.score, 3)}
     if also is not None:
-        close = [d for d in drafts[1:] if not d.missing and best.score - d.score <= CLOSE]
+        # Tools that do the same take each other's chances: here each is rated as if the surest were not there.
+        top = {m.clause: m for m in reversed(found)}
+        alike = [m if m is top[m.clause] else replace(m, score=max(m.score, m.beside(top[m.clause]))) for m in found]
+        close = [d for d in _search(parsed, tools, alike, given, ASKED) if d.steps != steps]
+        close = [d for d in close if not d.missing and best.score - d.score <= CLOSE]
         also += [Plan(planner=planner, steps=d.steps, why=why | {"bridging": list(d.bridging)}) for d in close]
     made = Plan(planner=planner, steps=steps, why=why)
     handles = dict(reading.attachments) | {
@@ -362,5 +373,12 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
                 grown = replace(grown, score=grown.score - _repeat_cost(draft, grown, clause))
             draft = grown
         if not heeded:
-            draft = replace(draft, score=draft.score + m.score)
+            draft = replace(draft, score=draft.score + (_TAKEN if _taken(binder, draft, m) else m.score))
     return draft
+
+
+def _taken(binder: Binder, draft: Draft, match: Match) -> bool:
+    """Its words are part of those that ask more plainly for a bridge: "spoken", in "the spoken question"."""
+    bridges = [step for step in draft.steps if step.id in draft.bridging and step.tool != match.tool]
+    others = [other for step in bridges if (other := binder.matches.get((match.clause, step.tool))) is not None]
+    return any(other.nearness >= match.nearness >= PLAIN and match.span < other.span for other in others)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hopline.agent import Agent
+from playwright.sync_api import TimeoutError as PatienceLost
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -280,11 +281,16 @@ def test_with_the_keyboard_alone(guest: Callable[..., Guest]) -> None:
     here.done()
     page.wait_for_selector("h1:has-text('Say good evening')")
     page.wait_for_function("document.querySelector('#runs input').value.startsWith('Say good evening')")
-    tab_to("#runs input")
-    page.wait_for_selector("[role=option]:has-text('Say good morning')")
-    page.keyboard.press("ArrowDown")  # from the run that is shown to the one before
-    page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('Say good morning')")
+    for attempt in range(3):  # a list that is renewed while it is open begins anew at its top
+        tab_to("#runs input")
+        page.wait_for_selector("[role=option]:has-text('Say good morning')")
+        page.keyboard.press("ArrowDown")  # from the run that is shown to the one before
+        page.keyboard.press("Enter")
+        try:
+            page.wait_for_selector("h1:has-text('Say good morning')", timeout=15_000)
+            break
+        except PatienceLost:
+            assert attempt < 2, "the keyboard does not choose an earlier run"
     tab_to("#new")
     page.keyboard.press("Enter")
     page.wait_for_selector("#examples button")
