@@ -233,6 +233,8 @@ def _judged(matches: Sequence[Match], judged: Judgement) -> list[Match]:
     for m in matches:
         if m.tool in judged.names:
             weighed.append(replace(m, score=m.score + named) if m.score == best[m.tool] else m)
+        elif m.nearness >= PLAIN:
+            weighed.append(m)  # what words plainly ask for, a judge's silence does not take away
         else:
             # It may not slip in by its own words either.
             weighed.append(replace(m, score=m.score - unnamed, nearness=m.nearness - UNNAMED))
