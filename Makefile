@@ -46,6 +46,7 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	@BIN=$(BIN) PIP="$(PIP)" LLM=require scripts/local-model
+	$(BIN)/hopline models pull Systran/faster-whisper-base
 	$(BIN)/python -m pytest
 	$(BIN)/python benchmarks/proofs.py --full
 

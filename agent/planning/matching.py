@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hopline.agent.planning.clauses import Clause, Parsed
-from hopline.agent.planning.ranking import Ranker
+from hopline.agent.planning.ranking import LONGEST_READ, Ranker
 from hopline.agent.planning.taught import asides
 from hopline.agent.planning.vectors import Vectors
 from hopline.agent.planning.words import NOUN_WORDS, SMALL, phrases, stems
@@ -256,7 +256,7 @@ def _matcher(tools: tuple[tuple[str, str, tuple[Port, ...], tuple[Port, ...], tu
 
 def _windows(clause: Clause) -> list[tuple[int, str]]:
     """Stretches that hold a word which is neither small nor the mere name of a thing."""
-    words = clause.words
+    words = clause.words[:LONGEST_READ]
     found = []
     for length in range(1, min(LONGEST_WINDOW, len(words)) + 1):
         for start in range(len(words) - length + 1):

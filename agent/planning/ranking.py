@@ -135,6 +135,8 @@ TAUGHT_BIAS, TAUGHT_NONE, TAUGHT_SHARE = -7.73, -2.74, 0.75
 
 _SHORTEST, _LONGEST = 2, 7
 """Words of a stretch that examples are asked about."""
+LONGEST_READ = 80
+"""Words of one clause in which words that ask for something are looked for; a longer one is a text, and rated whole."""
 _LIKELY = 0.0
 """Log odds by the examples from which an earlier clause is taken to ask for a tool, so that what it makes is there."""
 
@@ -352,7 +354,7 @@ class Ranker:
 
 
 def _stretches(clause: Clause) -> list[str]:
-    words = clause.words
+    words = clause.words[:LONGEST_READ]
     lengths = range(_SHORTEST, _LONGEST + 1)
     return [" ".join(words[at : at + n]) for n in lengths for at in range(len(words) - n + 1)] or [clause.text]
 

@@ -9,7 +9,9 @@ import pytest
 from hopline.agent.planning import typed
 from hopline.agent.planning.check import check
 from hopline.agent.planning.clauses import is_address, parse
+from hopline.agent.planning.matching import LONGEST_WINDOW, _windows
 from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan, Step, handles
+from hopline.agent.planning.ranking import LONGEST_READ
 from hopline.tools.errors import NoPlan
 from hopline.tools.registry import Registry, installed
 from hopline.tools.spec import Tool, ports
@@ -238,3 +240,13 @@ def test_the_same_again_is_done_to_something_new_alone() -> None:
 @pytest.mark.parametrize("request_text", ["Sorry, I was away for a minute. I'm back now.", "Ha ha, you're funny."])
 def test_asides_ask_for_nothing(request_text: str) -> None:
     assert _planned(request_text).tools == []
+
+
+@pytest.mark.models
+def test_of_a_whole_book_in_one_clause_only_the_beginning_is_searched_for_words_that_ask() -> None:
+    book = "the house beside the river walks over green hills " * 500
+    made = _planned(f"Summarise this and read it to me {book}", "text")
+    assert made.tools == ["summarization", "text_to_speech"]
+    (clause,) = parse(book).clauses
+    assert len(clause.words) == 4500
+    assert len(_windows(clause)) <= LONGEST_WINDOW * LONGEST_READ

@@ -258,8 +258,6 @@ def test_a_folder_of_ones_own(shared: Path) -> None:
 
 @pytest.fixture(scope="module")
 def many_languages() -> FasterWhisper:
-    if not find("Systran/faster-whisper-base").present:
-        pytest.skip("hopline models pull Systran/faster-whisper-base")
     backend = FasterWhisper("base")
     backend.load()
     return backend
