@@ -38,6 +38,7 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.tools import Call
 from hopline.tools.fakes import fake_registry
+from hopline.tools.home import models_folder
 from hopline.tools.store import Store
 
 SPEECH_LOOP = Path(__file__).resolve().parents[1] / "examples" / "experiments" / "speech-loop.toml"
@@ -155,13 +156,16 @@ def _again(written: Path, folder: Path) -> dict[str, Any]:
     for _ in range(2):
         began = time.perf_counter()
         out = ["--out", str(folder / "report")]
-        subprocess.run(
-            [*command, *out], check=True, capture_output=True, env={**os.environ, "HOPLINE_HOME": str(folder)}
-        )
+        subprocess.run([*command, *out], check=True, capture_output=True, env=_at_home(folder))
         seconds.append(time.perf_counter() - began)
         with Journal(folder) as journal:
             hops.append(sum(len(journal.hops(run.id)) for run in journal.runs(limit=100_000)))
     return {"seconds": round(seconds[-1], 2), "hops_added": hops[1] - hops[0]}
+
+
+def _at_home(folder: Path) -> dict[str, str]:
+    """The environment of a command whose journal lies here; the weights stay where they are."""
+    return {**os.environ, "HOPLINE_HOME": str(folder), "HOPLINE_MODELS": str(models_folder())}
 
 
 # -- many hops -------------------------------------------------------------------------------------
@@ -211,7 +215,7 @@ def _answers(folder: Path, *words: str) -> float:
     for _ in range(3):
         began = time.perf_counter()
         command = [HOPLINE, *words]
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HOPLINE_HOME": str(folder)})
+        subprocess.run(command, check=True, capture_output=True, env=_at_home(folder))
         seconds.append(time.perf_counter() - began)
     return round(statistics.median(seconds), 2)
 
