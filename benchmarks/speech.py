@@ -3,8 +3,8 @@
     python benchmarks/speech.py [FOLDER]
 
 FOLDER holds the recordings of `WORDS` (LibriSpeech, CC BY 4.0); by default `media` in the folder
-named by HOPLINE_SHARED, or in `shared` beside the project. Times are medians of three rounds in
-which both sides take turns; the ratios are what to quote.
+named by HOPLINE_SHARED, or in `shared` beside the project. Times are those of whole runs, warm, medians of three
+rounds in which both sides take turns; the ratios are what to quote.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import json
 import os
 import re
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hopline.agent import Agent, Run
 from hopline.tools import Artifact, Call
 from hopline.tools.home import limits
-from hopline.tools.media import decode_audio, open_file
+from hopline.tools.media import decode_audio, encode_wav, open_file
 from hopline.tools.models import path_of
-from hopline.tools.speech_to_text.faster_whisper import BEAM_SIZE, TINY_EN, FasterWhisper
-from hopline.tools.text_to_speech.piper import JOE, Piper
+from hopline.tools.speech_to_text.faster_whisper import BATCH, BEAM_SIZE, TINY_EN, FasterWhisper
+from hopline.tools.text_to_speech.piper import JOE
 
 WORDS = {
     "1284-1180-0003.flac": "for a long time he had wished to explore the beautiful land of oz in which they lived",
@@ -38,6 +40,17 @@ WORDS = {
 NORMALISER = "lower case; apostrophes removed; everything else that is no letter or digit becomes a space"
 SPOKEN = "He began a confused complaint against the wizard. The wizard had vanished behind the curtain on the left."
 ROUNDS = 3
+SOUND_S, FILES = 60, 20
+SAMPLE_RATE_HZ = 16_000
+SETTINGS: dict[str, Any] = {
+    "language": "en",
+    "beam_size": BEAM_SIZE,
+    "temperature": 0.0,
+    "condition_on_previous_text": False,
+    "vad_filter": True,
+    "word_timestamps": True,
+}
+"""Of the bare library: ours."""
 
 
 def normalise(text: str) -> str:
@@ -75,52 +88,72 @@ def side_by_side(ours: Callable[[], object], bare: Callable[[], object]) -> tupl
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def hearing(folder: Path, backend: FasterWhisper) -> dict[str, Any]:
-    """Ours with every check against bare faster-whisper with the same settings."""
-    from faster_whisper import WhisperModel
+def hearing(agent: Agent, model: Any, recordings: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """A run on a minute of speech, all its checks and its journal, against bare faster-whisper on the same file."""
+    minute = folder / "minute.wav"
+    sound = np.concatenate([decode_audio(open_file(file), SAMPLE_RATE_HZ)[0] for file in recordings])
+    sound = np.resize(sound, SOUND_S * SAMPLE_RATE_HZ)  # said again until the minute is over
+    minute.write_bytes(encode_wav(sound, SAMPLE_RATE_HZ).data)
 
-    model = WhisperModel(
-        str(path_of(TINY_EN)), device="cpu", compute_type="int8", cpu_threads=limits().threads, local_files_only=True
-    )
-    files = [folder / name for name in WORDS]
-    calls = [Call(inputs={"audio": (open_file(file),)}) for file in files]
-    seconds = sum(decode_audio(call.one("audio"), 16_000)[0].size / 16_000 for call in calls)
+    def bare() -> str:
+        return _text(model.transcribe(str(minute), **SETTINGS))
+
+    ours_s, bare_s = side_by_side(lambda: _run(agent, [minute], chain="speech_to_text"), bare)
+    return _figures("speech_to_text", ours_s, bare_s, SOUND_S)
+
+
+def hearing_many(agent: Agent, model: Any, recordings: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """One run over 20 files against bare faster-whisper's own batched pipeline, file after file."""
+    from faster_whisper import BatchedInferencePipeline
+
+    sounds = [decode_audio(open_file(file), SAMPLE_RATE_HZ)[0] for file in recordings]
+    files, seconds = [], 0.0
+    for number in range(FILES):
+        # No two the same: each begins a little later than the one before.
+        sound = sounds[number % len(sounds)][number * SAMPLE_RATE_HZ // 100 :]
+        files.append(folder / f"{number:02}.wav")
+        files[-1].write_bytes(encode_wav(sound, SAMPLE_RATE_HZ).data)
+        seconds += sound.size / SAMPLE_RATE_HZ
+    pipeline = BatchedInferencePipeline(model)
 
     def bare() -> list[str]:
-        texts = []
-        for file in files:
-            found, _ = model.transcribe(
-                str(file),
-                language="en",
-                beam_size=BEAM_SIZE,
-                temperature=0.0,
-                condition_on_previous_text=False,
-                vad_filter=True,
-                word_timestamps=True,
-            )
-            texts.append("".join(segment.text for segment in found))
-        return texts
+        return [_text(pipeline.transcribe(str(file), batch_size=BATCH, **SETTINGS)) for file in files]
 
-    ours_s, bare_s = side_by_side(lambda: [backend.call(call) for call in calls], bare)
-    return _figures("speech_to_text", ours_s, bare_s, seconds)
+    recordings_in = [{"attachment": f"audio{number}"} for number in range(1, FILES + 1)]
+    mapped = {"steps": [{"id": "step1", "tool": "speech_to_text", "inputs": {"audio": recordings_in}}]}
+
+    def ours() -> None:
+        assert len(_run(agent, files, plan=mapped).hops) == FILES
+
+    ours_s, bare_s = side_by_side(ours, bare)
+    return _figures(f"speech_to_text, {FILES} files", ours_s, bare_s, seconds)
 
 
-def speaking() -> dict[str, Any]:
-    """Ours against bare Piper with the same settings."""
+def speaking(agent: Agent, folder: Path) -> dict[str, Any]:
+    """A run that speaks for a minute against bare Piper with the same settings."""
     from piper import PiperVoice, SynthesisConfig
 
-    backend = Piper()
-    backend.load()
     voice = PiperVoice.load(path_of(JOE) / "en_US-joe-medium.onnx")
     config = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
-    call = Call(inputs={"text": (Artifact.from_text(SPOKEN),)})
+    once = _run(agent, [Artifact.from_text(SPOKEN)], chain="text_to_speech").hops[0].details["duration_s"]
+    text = " ".join([SPOKEN] * round(SOUND_S / once))
 
     def bare() -> object:
-        return np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(SPOKEN, config)])
+        return np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(text, config)])
 
-    seconds = float(backend.call(call).details["duration_s"])
-    ours_s, bare_s = side_by_side(lambda: backend.call(call), bare)
+    seconds = bare().size / voice.config.sample_rate  # type: ignore[attr-defined]  # samples
+    ours_s, bare_s = side_by_side(lambda: _run(agent, [Artifact.from_text(text)], chain="text_to_speech"), bare)
     return _figures("text_to_speech", ours_s, bare_s, seconds)
+
+
+def _run(agent: Agent, attachments: Sequence[Path | Artifact], chain: str = "", plan: Any = None) -> Run:
+    run = agent.run("", attachments, chain=chain, plan=plan, use_cache=False)
+    assert run.status == "ok", run.record.error
+    return run
+
+
+def _text(transcribed: tuple[Iterable[Any], Any]) -> str:
+    return "".join(segment.text for segment in transcribed[0])
 
 
 def _figures(name: str, ours_s: float, bare_s: float, sound_s: float) -> dict[str, Any]:
@@ -146,12 +179,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=shared / "media", help="where the recordings lie")
     folder = parser.parse_args().folder
+    from faster_whisper import WhisperModel
+
     backend = FasterWhisper()
     backend.load()
     print("words wrong, of all words:")
     errors = word_errors(folder, backend)
     print(f"  {errors['wer']:.3f}  all {errors['words']} words; normaliser: {NORMALISER}")
-    figures = [hearing(folder, backend), speaking()]
+    recordings = [folder / name for name in WORDS]
+    model = WhisperModel(
+        str(path_of(TINY_EN)), device="cpu", compute_type="int8", cpu_threads=limits().threads, local_files_only=True
+    )
+    with tempfile.TemporaryDirectory() as scratch, Agent.from_profile(home=Path(scratch) / "home") as agent:
+        figures = [
+            hearing(agent, model, recordings, Path(scratch)),
+            hearing_many(agent, model, recordings, Path(scratch)),
+            speaking(agent, Path(scratch)),
+        ]
     for figure in figures:
         print(
             f"{figure['tool']}: {figure['sound_s']} s of sound in {figure['ours_s']} s, bare library {figure['bare_s']}"

@@ -131,6 +131,7 @@ class Backend(ABC):
         large: its model is fetched by name, not with a profile; it comes after those whose model is at hand.
         heavy: wants a worker process; False runs in the coordinator.
         batch: calls that `call_many` takes at once to be faster than one by one; only a heavy backend's are gathered.
+        batch_threads: threads from which that is faster.
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
         packages: import names looked for by `doctor`, and their versions enter the identity.
         models: names in `models.toml` that `load` reads.
@@ -150,6 +151,7 @@ class Backend(ABC):
     large: ClassVar[bool] = False
     heavy: ClassVar[bool] = True
     batch: ClassVar[int] = 1
+    batch_threads: ClassVar[int] = 1
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     models: tuple[str, ...] = ()
@@ -228,6 +230,10 @@ class Backend(ABC):
             InputRefused: this backend cannot take this input; says why and what would help.
             HopCancelled: raised by `call.progress` when somebody asked it to stop.
         """
+
+    def batch_on(self, threads: int) -> int:
+        """Calls that are gathered for it where it has so many threads; 1 for none."""
+        return self.batch if self.heavy and threads >= self.batch_threads else 1
 
     def call_many(self, calls: Sequence[Call]) -> list[Result]:
         """Do the work for several calls, at most `batch`; override where the library batches."""

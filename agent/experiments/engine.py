@@ -27,6 +27,9 @@ from hopline.tools.errors import HoplineError
 from hopline.tools.home import Limits, limits
 from hopline.tools.registry import Registry
 
+LANE_THREADS = 1
+"""Of a lane's backends: as many lanes as cores are faster than one lane with a thread for each core."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trajectory:
@@ -155,7 +158,7 @@ class LocalEngine:
                 run.cancel()
 
     def _lane(self) -> None:
-        own = {"HOPLINE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        own = {"HOPLINE_THREADS": str(LANE_THREADS), "OMP_NUM_THREADS": str(LANE_THREADS)}
         workers = Workers(own, budget_mib=limits().memory_mib / self._lanes)
         agent = self._make(workers)
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hopline.agent.experiments.channels import CHANNELS
 from hopline.agent.experiments.corpus import Corpus, Source
-from hopline.agent.experiments.engine import Ended, Engine, Trajectory, Unit
+from hopline.agent.experiments.engine import LANE_THREADS, Ended, Engine, Trajectory, Unit
 from hopline.agent.experiments.spec import Chain, Experiment
 from hopline.agent.hops.journal import Journal
 from hopline.agent.hops.records import RunRecord
@@ -159,7 +159,7 @@ def make_grid(
             continue
         plans[chain.name], identities[chain.name] = plan, decides
         links[chain.name] = [
-            Link(backend=b.id, decides=_plain(d), seeded=seeded(b), batch=b.batch if b.heavy else 1)
+            Link(backend=b.id, decides=_plain(d), seeded=seeded(b), batch=b.batch_on(threads=LANE_THREADS))
             for b, d in zip(backends, decides, strict=True)
         ]
     if not plans:

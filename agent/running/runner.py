@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -185,7 +185,7 @@ class Execution:
         flying: dict[Future[Hop], Step] = {}
         hops: dict[str, list[Hop]] = {}
         unfinished: dict[str, int] = {}
-        with ThreadPoolExecutor(limits().max_workers, thread_name_prefix="hop") as pool:
+        with self._pool(backends.values()) as pool:
             while ready or flying:
                 while ready:
                     step = ready.popleft()
@@ -217,10 +217,16 @@ class Execution:
         self.run_record = replace(self.run_record, plan=self.plan.to_json())
         self.twins = self._twins()
         self.journal.update_run(self.run_record)
-        with ThreadPoolExecutor(limits().max_workers, thread_name_prefix="hop") as pool:
+        with self._pool([backend]) as pool:
             hops = [future.result() for future in [pool.submit(call) for call in self._calls(step, backend)]]
         self.made[step.id] = [(self.runner.registry.tool(step.tool), hop) for hop in hops]
         return hops
+
+    @staticmethod
+    def _pool(backends: Iterable[Backend]) -> ThreadPoolExecutor:
+        """Threads for the calls: as many as may run side by side, each with the calls that one batch takes."""
+        batch = max((backend.batch_on(limits().threads) for backend in backends), default=1)
+        return ThreadPoolExecutor(limits().max_workers * batch, thread_name_prefix="hop")
 
     def _ended(self) -> RunRecord:
         hops = [hop for step in self.plan.steps for _, hop in self.made[step.id]]

@@ -110,6 +110,7 @@ class Worker:
         self._make_room = make_room
         self.needs_mib = 0.0
         self._environment = {**QUIET, **(environment or {})}
+        self._batch = backend.batch_on(int(self._environment.get(setting("threads"), limits().threads)))
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._log: IO[bytes] | None = None
@@ -142,7 +143,7 @@ class Worker:
             if mine.answer is None:
                 with suppress(ValueError):  # somebody took it along and failed
                     self._asked.remove(mine)
-                others = [self._asked.popleft() for _ in range(min(self.backend.batch - 1, len(self._asked)))]
+                others = [self._asked.popleft() for _ in range(min(self._batch - 1, len(self._asked)))]
                 self._do([mine, *others], timeout_s, memory_mib)
         if isinstance(mine.answer, Result):
             return mine.answer, mine.load_ms

@@ -16,9 +16,10 @@ from hopline.agent.planning.plan import Plan, plan_from_json
 from hopline.agent.running.events import Event
 from hopline.agent.running.profile import Profile
 from hopline.agent.running.runner import Runner, Wishes
-from hopline.agent.running.workers import Workers
+from hopline.agent.running.workers import Worker, Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.fakes import fake_registry
+from hopline.tools.fakes.misbehaving import FailTogether
 from hopline.tools.home import limits
 
 
@@ -84,6 +85,23 @@ def test_mapped_broadcast_and_joined(runner: Runner) -> None:
     assert sorted(h.item for h in hops if h.step == "step2") == [0, 1, 2]  # side by side: any may begin first
     assert texts(runner, [h for h in hops if h.step == "step3"]) == ["one\ntwo\nthree"]
     assert texts(runner, [h for h in hops if h.step == "step4"]) == ["two"]
+
+
+def test_a_mapped_step_of_a_backend_that_batches_gathers_its_calls(runner: Runner) -> None:
+    items = [said(f"item {number}") for number in range(12)]
+    record, hops = run_plan(runner, step(1, "fail", *items, backend="fail:together", parameters={"only": "never"}))
+    assert record.status == "ok"
+    assert [runner.journal.read(ref).text for ref in record.outputs] == [f"item {number}" for number in range(12)]
+    assert max(hop.details["together"] for hop in hops) == 4
+
+
+def test_a_batch_that_pays_on_two_threads_only_is_not_gathered_on_one() -> None:
+    class Threaded(FailTogether):
+        batch_threads = 2
+
+    assert (Threaded().batch_on(1), Threaded().batch_on(2)) == (1, 4)
+    assert Worker(Threaded(), {"HOPLINE_THREADS": "1"})._batch == 1
+    assert Worker(Threaded(), {"HOPLINE_THREADS": "2"})._batch == 4
 
 
 def test_unequal_mapped_inputs_are_refused(runner: Runner) -> None:

@@ -113,6 +113,8 @@ class FasterWhisper(Backend):
     extra = "stt"
     packages = ("faster_whisper", "ctranslate2", "av")
     models: tuple[str, ...] = (TINY_EN,)
+    batch = BATCH
+    batch_threads = 2
 
     def __init__(self, model: str = "") -> None:
         super().__init__(model)
