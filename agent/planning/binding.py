@@ -22,7 +22,6 @@ from hopline.agent.planning.clauses import (
     mentioned,
     named_after,
     named_in,
-    wanted_language,
 )
 from hopline.agent.planning.matching import CONTENT_STOP, Match
 from hopline.agent.planning.plan import FromStep, FromText, Source, Step
@@ -148,7 +147,7 @@ class Binder:
         clause = self.parsed.clauses[clause_index]
         new = (mentioned(clause, INDEFINITE) | named_after(clause.words, INTO)) - {TEXT}
         spoken = {str(value) for step in draft.steps for value in step.parameters.values()}
-        languages = {language} if (language := wanted_language(clause.words)) else set()
+        languages = {language} if (language := clause.language) else set()
         if not any(_speaks(tool) for tool in self.tools.values()):
             languages = set()
         return len(new - {value.type for value in draft.values}) + len(languages - spoken)
@@ -384,7 +383,7 @@ class Binder:
         if not _speaks(tool):
             return {}
         clauses = [clause, *self.parsed.clauses]
-        named = next((language for c in clauses if (language := wanted_language(c.words))), "")
+        named = next((c.language for c in clauses if c.language), "")
         if not named and any(word in LANGUAGES and word != READER for c in clauses for word in c.words):
             named = LANGUAGES[READER]
         return {"language": named} if named else {}

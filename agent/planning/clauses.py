@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, VIDEO
 
@@ -75,8 +75,12 @@ LANGUAGES: Mapping[str, str] = {
 
 _FAR = 8
 """Words before a language that may say that something is in it."""
-_IS = frozenset("is are was were it's wrote written writes recorded left sent spoke spoken speaks talks texted".split())
+_IS = frozenset(
+    "is are was were it's its thats wrote written writes recorded left sent spoke spoken speaks talks texted".split()
+)
 _SPEAKS = frozenset("speaks talks speaking talking spoke".split())
+_KNOWS = frozenset("know knows read reads speak speaks understand understands any much".split())
+_NOT = frozenset("not no never nobody none neither without don't dont doesn't doesnt can't cant cannot".split())
 _ASKING = frozenset("what what's who where when how which can could would will does do please".split())
 _TELLING = frozenset("tell give put read say show let i i'd need want turn translate answer".split())
 _VERSIONS = frozenset("version translation summary text words subtitles one voice please speaker".split())
@@ -134,12 +138,14 @@ class Clause:
         text: the words as one string.
         question: the clause stands in a sentence that ends with a question mark, or asks in other words.
         written: it is nothing but what is written word for word, and asks for nothing.
+        language: that it asks for; empty if none.
     """
 
     words: tuple[str, ...]
     text: str
     question: bool = False
     written: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +202,8 @@ def parse(request: str, telling: Collection[str] = (), given: bool = False) -> P
             asks = question or _ASKS.search(said) is not None
             alone = all(re.fullmatch(r"<\d+>", word) for word in words)
             clauses.append(Clause(words=tuple(shown), text=said, question=asks, written=alone))
+    spoken = zip(clauses, _languages(clauses, telling), strict=True)
+    clauses = [replace(clause, language=language) for clause, language in spoken]
     return Parsed(request=request, clauses=tuple(clauses), literals=tuple(literals))
 
 
@@ -225,12 +233,29 @@ def wanted_language(words: Sequence[str]) -> str:
     return LANGUAGES[bare[wanted[-1]]] if wanted else ""
 
 
+def _languages(clauses: Sequence[Clause], telling: Collection[str]) -> list[str]:
+    """The language that each clause asks for.
+
+    That of a thing ("menus in Japanese") is not asked for where another one is wanted of it afterwards.
+    """
+    wanted = [wanted_language(clause.words) for clause in clauses]
+    for place, (language, clause) in enumerate(zip(wanted, clauses, strict=True)):
+        # "in French and in German" are two that are wanted.
+        later = {
+            other for other, its in zip(wanted[place + 1 :], clauses[place + 1 :], strict=True) if its.words[0] != "in"
+        }
+        told = clause.words[0] in _ASKING | _TELLING or any(w.startswith(tuple(telling)) for w in clause.words)
+        if "in" in clause.words and not told and later - {"", language}:
+            wanted[place] = ""
+    return wanted
+
+
 def _says_what_it_is_in(words: Sequence[str], place: int) -> bool:
     """Whether the language at this place is that of something there is."""
     before, after = words[max(0, place - _FAR) : place], words[place + 1 : place + 2]
     if not before or before[-1] in ("into", "to"):
         return False
-    if before[-1] == "from" or before[-1] in _SPEAKS:
+    if before[-1] == "from" or before[-1] in _SPEAKS or (before[-1] in _KNOWS and _NOT & set(before)):
         return True
     if before[-1] in ("in", "all", "entirely", "mostly"):
         asks = words[0] in _ASKING or (words[0] in _TELLING and not _IS & set(words[:3]))

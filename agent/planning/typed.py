@@ -380,7 +380,7 @@ def _extend(binder: Binder, draft: Draft, option: tuple[Match, ...], index: int)
 
 
 def _taken(binder: Binder, draft: Draft, match: Match) -> bool:
-    """Its words are part of those that ask more plainly for a bridge: "spoken", in "the spoken question"."""
+    """Its words are part of those that ask as plainly for a bridge: "spoken", in "the spoken question"."""
     bridges = [step for step in draft.steps if step.id in draft.bridging and step.tool != match.tool]
     others = [other for step in bridges if (other := binder.matches.get((match.clause, step.tool))) is not None]
-    return any(other.nearness >= match.nearness >= PLAIN and match.span < other.span for other in others)
+    return any(min(other.nearness, match.nearness) >= PLAIN and match.span < other.span for other in others)

@@ -20,6 +20,9 @@ from hypothesis import strategies as st
         ("read me the english", "English"),
         ("i only speak english", "English"),
         ("it's all in greek", ""),
+        ("its in korean", ""),
+        ("i can't read polish", ""),
+        ("nobody in the office knows any portuguese", ""),
         ("the menu in this photo is in italian", ""),
         ("the man in this clip speaks dutch", ""),
         ("my neighbour wrote to me in polish", ""),
@@ -30,6 +33,21 @@ from hypothesis import strategies as st
 )
 def test_a_language_is_wanted_or_only_what_something_is_in(words: str, language: str) -> None:
     assert wanted_language(words.split()) == language
+
+
+@pytest.mark.parametrize(
+    ("request_", "languages"),
+    [
+        ("menus in Japanese. English?", ["", "English"]),
+        ("The titles appear on screen in Danish; I need them in English.", ["", "English"]),
+        ("Describe it in French, then say it in German.", ["French", "German"]),
+        ("A summary in French and one in German, please.", ["French", "German", ""]),
+        ("The letter in French and in German.", ["French", "German"]),
+    ],
+)
+def test_the_language_of_a_thing_gives_way_to_the_one_it_is_wanted_in(request_: str, languages: list[str]) -> None:
+    found = parse(request_, telling=("describ", "summar"), given=True).clauses
+    assert [clause.language for clause in found] == languages
 
 
 @given(st.sampled_from(sorted(LANGUAGES)), st.sampled_from(["put it into {}", "say that in {}", "translate it to {}"]))
