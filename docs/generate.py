@@ -14,9 +14,9 @@ from typing import Any
 
 import typer
 from hopline.tools.declarations import STANDARD_TOOLS
+from hopline.tools.hub import known as hub_models
 from hopline.tools.models import manifest
 from hopline.tools.registry import installed
-from hopline.tools.weights import known as hub_models
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from hopline.tools.artifact import Artifact
 from hopline.tools.errors import MissingModel
 from hopline.tools.exchange import Exchange
-from hopline.tools.hub_files import HubModel
+from hopline.tools.hub import HubFiles
 
 _DISTRIBUTIONS = {"faster_whisper": "faster-whisper", "piper": "piper-tts", "av": "av", "PIL": "pillow"}
 """Import name to distribution name, where they differ."""
@@ -103,13 +103,11 @@ class Missing:
         what: a phrase for people.
         command: what brings it.
         download_bytes: how much the command downloads, 0 where nothing or unknown.
-        hub: the model of the hub that `hopline models pull` brings; None where it is something else.
     """
 
     what: str
     command: str
     download_bytes: int = 0
-    hub: HubModel | None = None
 
 
 class Backend(ABC):
@@ -135,7 +133,7 @@ class Backend(ABC):
         extra: the extra of the distribution that brings its packages (`stt`); "" = base.
         packages: import names looked for by `doctor`, and their versions enter the identity.
         models: names in `models.toml` that `load` reads.
-        hub: models of the hub that `load` reads.
+        hub: files of the hub that `load` reads.
         needs: tools it calls through `Call.tools`; such a backend is never heavy.
         licence: of the code it calls, where that is not permissive.
     """
@@ -155,7 +153,7 @@ class Backend(ABC):
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     models: tuple[str, ...] = ()
-    hub: tuple[HubModel, ...] = ()
+    hub: tuple[HubFiles, ...] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = ""
 
@@ -191,7 +189,6 @@ class Backend(ABC):
                 what=f"model {one.repository}",
                 command=f"hopline models pull {self.id}",
                 download_bytes=one.size_bytes,
-                hub=one,
             )
             for one in self.hub
             if one.folder is None

@@ -25,16 +25,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hopline.tools.errors import MissingModel, NotFound, StoreCorrupt
+from hopline.tools.errors import MissingExtra, MissingModel, NotFound, StoreCorrupt
 from hopline.tools.home import MEBIBYTE, models_folder
-from hopline.tools.hub_files import HubModel
-from hopline.tools.hub_files import pull as pull_from_hub
+from hopline.tools.hub import HubFiles, Report, fetch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Report = Callable[[str], None]
-"""Takes one line of progress for people."""
 
 _CHUNK_BYTES = 1024 * 1024
 _STEP_PERCENT = 5
@@ -120,7 +116,7 @@ def manifest() -> Mapping[str, Model]:
             sources=tuple(entry["sources"]),
         )
         for name, entry in data.items()
-        if "snapshot" not in entry  # a model of the hub: hopline.tools.weights
+        if "snapshot" not in entry  # a repository of the hub: hopline.tools.hub
     }
 
 
@@ -204,7 +200,14 @@ def pull(model: Model, report: Report = lambda line: None) -> Path:
         aside = Path(tempfile.mkdtemp(prefix=f".{model.folder}-", dir=model.path.parent))
         try:
             _FETCH[source["kind"]](model, source, aside, report)
-        except (MissingModel, StoreCorrupt, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
+        except (
+            MissingExtra,
+            MissingModel,
+            StoreCorrupt,
+            OSError,
+            subprocess.SubprocessError,
+            zipfile.BadZipFile,
+        ) as error:
             failures.append(f"{source['kind']}: {error}")
             report(f"{model.name}: {failures[-1]}")
         else:
@@ -322,17 +325,20 @@ def _followed(process: subprocess.Popen[str], scratch: Path, size: int, report: 
 
 def _from_hub(model: Model, source: Mapping[str, Any], target: Path, report: Report) -> None:
     members = source["members"]
-    wanted = HubModel(
+    wanted = HubFiles(
         repository=source["repository"],
         files=tuple(members.values()),
         main=members[model.files[0].name],
-        size_bytes=model.size,
     )
-    folder = pull_from_hub(wanted, report)
+    shelf = model.path.parent / f".{model.folder}.hub"
+    folder = wanted.folder
+    if folder is None:
+        folder = shelf
+        fetch(wanted.repository, source["revision"], wanted.choose, folder, report)
     for name, member in members.items():
         shutil.copyfile(folder / member, target / name)
+    shutil.rmtree(shelf, ignore_errors=True)
     _check(model, target)
-    shutil.rmtree(wanted.own_folder, ignore_errors=True)
 
 
 _FETCH: Mapping[str, Callable[[Model, Mapping[str, Any], Path, Report], None]] = {

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Missing, Result
 from hopline.tools.errors import BackendFailed, HoplineError, MissingExtra, MissingModel, ResourceExceeded
 from hopline.tools.home import limits, setting
-from hopline.tools.weights import digest, find_folder, fingerprint, folder_of, is_hub_id, known
+from hopline.tools.hub import find_folder, folder_of, is_hub_id, size_of
+from hopline.tools.weights import digest, fingerprint
 
 _SHOWN_WORDS = 40
 """Of a long list of cut words a message shows no more; the details hold all."""
@@ -61,10 +62,8 @@ class Pretrained(Backend):
     def missing(self) -> tuple[Missing, ...]:
         if find_folder(self.model_name) is not None:
             return ()
-        model = self.model_name.partition("@")[0]
-        size = known()[model].size if model in known() else 0
         command = f"hopline models pull {self.model_name}" if is_hub_id(self.model_name) else ""
-        return (Missing(what=f"model {self.model_name}", command=command, download_bytes=size),)
+        return (Missing(what=f"model {self.model_name}", command=command, download_bytes=size_of(self.model_name)),)
 
     def load(self) -> None:
         for package in self.packages:

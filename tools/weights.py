@@ -1,4 +1,4 @@
-"""Models of diffusers and transformers on disk: found by hub id or folder, and checked before anything reads them.
+"""Folders of weights for diffusers and transformers, checked before anything reads them, and the digests of models.
 
 Weights are safetensors. A folder that holds code or pickles is refused as a whole: the libraries would run either on
 a word in one of its configurations.
@@ -6,28 +6,26 @@ a word in one of its configurations.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import re
-import tomllib
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hopline.tools.errors import MissingModel, UnsafeModel
-from hopline.tools.home import MEBIBYTE, models_folder
-from hopline.tools.hub_files import digest_of, hub_cache
+from hopline.tools.home import home
 
 CODE = frozenset(".py .pyc .pyd .so .dll .dylib .sh".split())
 PICKLES = frozenset(".bin .pt .pth .ckpt .pkl .pickle .joblib .npy .npz .h5 .keras .msgpack".split())
 READ = frozenset(".safetensors .json .txt .model .jinja".split())
 """What decides a model's output: weights, configurations, vocabularies, chat templates."""
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIBRARIES = ("diffusers", "transformers")
 _LOADED_BY_NAME = frozenset(("auto_map", "custom_pipeline", "custom_pipelines", "custom_generate"))
 """Keys of configurations that name code to load."""
@@ -35,104 +33,6 @@ _VOCABULARIES = frozenset(("tokenizer.json", "vocab.json", "added_tokens.json"))
 """Their keys are words of a language."""
 _KERNEL_KEYS = frozenset(("attn_implementation", "_attn_implementation", "experts_implementation"))
 """Keys whose value may name a repository of compiled kernels."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubModel:
-    """A model of the hub that hopline knows by name; `models.toml` lists them.
-
-    Attributes:
-        name: its id, `stabilityai/sd-turbo`.
-        title: what it is, for people.
-        licence: as its publisher calls it.
-        revision: the commit that is pulled.
-        size: bytes to download, about.
-    """
-
-    name: str
-    title: str
-    licence: str
-    revision: str
-    size: int
-
-
-@lru_cache(maxsize=1)
-def known() -> Mapping[str, HubModel]:
-    """The models of the hub that hopline knows by name."""
-    data = tomllib.loads(resources.files("hopline.tools").joinpath("models.toml").read_text("utf-8"))
-    return {
-        name: HubModel(
-            name=name,
-            title=entry["title"],
-            licence=entry["licence"],
-            revision=entry["snapshot"]["revision"],
-            size=entry["snapshot"]["size"],
-        )
-        for name, entry in data.items()
-        if "snapshot" in entry
-    }
-
-
-def is_hub_id(name: str) -> bool:
-    """`owner/name` or `owner/name@revision`, and no folder of that name."""
-    return bool(_HUB_ID.fullmatch(name.partition("@")[0])) and not Path(name).expanduser().is_dir()
-
-
-def revision_of(name: str) -> tuple[str, str]:
-    """The id, and the revision that is meant: written after `@`, the one hopline knows, or `main`."""
-    model, _, revision = name.partition("@")
-    pinned = known()[model].revision if model in known() else "main"
-    return model, revision or pinned
-
-
-def pulled_folder(name: str) -> Path:
-    """Where `hopline models pull` puts a model of the hub, there or not."""
-    model, revision = revision_of(name)
-    return models_folder() / "hub" / f"{model.replace('/', '--')}@{revision.replace('/', '--')}"
-
-
-def pull_command(name: str) -> str:
-    """What brings a model of the hub, with its size where that is known."""
-    model = name.partition("@")[0]
-    size = f"  ({known()[model].size / MEBIBYTE:.0f} MiB)" if model in known() else ""
-    return f"hopline models pull {name}{size}"
-
-
-def find_folder(name: str) -> Path | None:
-    """The folder of a model: itself, pulled, or in the hub's own cache; None where it is nowhere."""
-    given = Path(name).expanduser()
-    if given.is_dir():
-        return given
-    if not is_hub_id(name):
-        return None
-    pulled = pulled_folder(name)
-    return pulled if pulled.is_dir() else _in_hub_cache(name)
-
-
-def folder_of(name: str) -> Path:
-    """The folder of a model that is here and safe to load.
-
-    Args:
-        name: id on the hub, with `@revision` where another than the known one is meant, or a folder.
-
-    Raises:
-        MissingModel: it is not here; the hint is the command that brings it.
-        UnsafeModel: it holds code, pickles, or a configuration that names code.
-    """
-    folder = find_folder(name)
-    if folder is None:
-        if is_hub_id(name):
-            hint = f"Get it with: {pull_command(name)}"
-            raise MissingModel(f"the model {name} is not on this machine.", hint=hint)
-        raise MissingModel(f"there is no folder {name}.", hint="Give a folder, or an id on the hub: owner/name.")
-    try:
-        check(folder)
-    except UnsafeModel as error:
-        # The hub's cache may hold all files of a repository; a pull takes only those that are safe.
-        if is_hub_id(name):
-            error.hint = f"Get its safe files with: {pull_command(name)}"
-        raise
-    return folder
 
 
 def check(folder: Path) -> None:
@@ -218,6 +118,42 @@ def _is_pipeline_module(name: str) -> bool:
 # -- digests -----------------------------------------------------------------------------------
 
 
+def digest_of(path: Path) -> str:
+    """sha256 of a file of weights; hashed once for each size and time, and remembered between processes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    real = path.resolve()
+    if real.parent.name == "blobs" and _SHA256.fullmatch(real.name):
+        return real.name  # the hub's cache names large files by their sha256
+    status = real.stat()
+    name, stamp = str(real), [status.st_size, status.st_mtime_ns]
+    known = _remembered()
+    if known.get(name, [])[:2] == stamp:
+        return str(known[name][2])
+    with real.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    _remember({**known, name: [*stamp, digest]})
+    return digest
+
+
+def _remembered() -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((home() / "digests.json").read_text("utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _remember(everything: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a home that cannot be written costs time, nothing else
+        home().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=home(), suffix=".part", delete=False, encoding="utf-8") as file:
+            json.dump(everything, file)
+        os.replace(file.name, home() / "digests.json")
+
+
 def digest(folder: Path) -> str:
     """sha256 over the names and digests of all files that decide the output of a model.
 
@@ -243,17 +179,3 @@ def _files(folder: Path) -> Iterator[Path]:
         suffix = path.suffix.lower()
         if path.is_file() and (suffix in CODE | PICKLES or (suffix in READ and not hidden)):
             yield path
-
-
-# -- the hub's own cache -----------------------------------------------------------------------
-
-
-def _in_hub_cache(name: str) -> Path | None:
-    model, revision = revision_of(name)
-    place = hub_cache() / f"models--{model.replace('/', '--')}"
-    try:
-        commit = (place / "refs" / revision).read_text("utf-8").strip()
-    except OSError:
-        commit = revision
-    snapshot = place / "snapshots" / commit
-    return snapshot if snapshot.is_dir() and any(snapshot.rglob("*.safetensors")) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -15,9 +16,11 @@ from hopline.agent import Agent
 from hopline.agent.hops.journal import Journal
 from hopline.agent.running.profile import Profile
 from hopline.tools.errors import MissingModel, UnsafeModel
+from hopline.tools.home import home
+from hopline.tools.hub import folder_of, known, pull_command, revision_of
 from hopline.tools.registry import installed
 from hopline.tools.text_to_image.diffusers import Diffusers
-from hopline.tools.weights import check, digest, folder_of, known, pull_command, revision_of
+from hopline.tools.weights import check, digest, digest_of
 
 
 class Touch:
@@ -171,8 +174,6 @@ def test_what_is_known_is_pinned() -> None:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were hashed."""
-    import hashlib
-
     names: list[str] = []
     real = hashlib.file_digest
 
@@ -195,6 +196,17 @@ def test_a_file_is_hashed_once(folder: Path, hashed: list[str]) -> None:
     assert hashed[count:] == ["scheduler_config.json"]
 
 
+def test_digests_that_were_remembered_badly(tmp_path: Path) -> None:
+    """A file that changes while its size stays, and a memory that does not read."""
+    file = tmp_path / "weights"
+    for data in (b"one", b"two"):
+        file.write_bytes(data)
+        os.utime(file, ns=(data[0], data[0]))
+        assert digest_of(file) == hashlib.sha256(data).hexdigest()
+    (home() / "digests.json").write_text("not JSON")
+    assert digest_of(file) == hashlib.sha256(b"two").hexdigest()
+
+
 def test_a_moved_folder_is_the_same_model(folder: Path, tmp_path: Path) -> None:
     assert digest(shutil.copytree(folder, tmp_path / "moved")) == digest(folder)
 
@@ -207,8 +219,6 @@ def test_the_cache_of_the_hub_is_read_and_not_hashed(folder: Path, models: Path,
     (place / "refs" / "main").write_text(commit, "utf-8")
     (place / "blobs").mkdir()
     expected = digest(folder)
-    import hashlib
-
     try:
         for path in folder.rglob("*"):
             if path.is_file():

@@ -16,9 +16,10 @@ from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.errors import InputRefused, MissingExtra, MissingModel
 from hopline.tools.home import limits
-from hopline.tools.hub_files import HubModel, digest_of
+from hopline.tools.hub import HubFiles
 from hopline.tools.media import decode_audio
 from hopline.tools.models import manifest, path_of
+from hopline.tools.weights import digest_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +128,7 @@ class FasterWhisper(Backend):
             self.models = (repository,)
         elif not Path(model).is_dir():
             self.hub = (
-                HubModel(repository=repository, files=_FILES, main="model.bin", size_bytes=megabytes * 1_000_000),
+                HubFiles(repository=repository, files=_FILES, main="model.bin", size_bytes=megabytes * 1_000_000),
             )
 
     @property

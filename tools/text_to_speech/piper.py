@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from hopline.tools.backend import Backend, Call, MechanicalLoss, Result
 from hopline.tools.errors import InputRefused, MissingExtra, MissingModel
 from hopline.tools.home import limits, setting
-from hopline.tools.hub_files import HubModel, digest_of
+from hopline.tools.hub import HubFiles
 from hopline.tools.language import NAMES, script_of, scripts_of, seems
 from hopline.tools.media import encode_wav
 from hopline.tools.models import manifest, path_of
+from hopline.tools.weights import digest_of
 
 if TYPE_CHECKING:
     from piper import PiperVoice
@@ -70,7 +71,7 @@ class Piper(Backend):
             # en/en_US/joe/medium/en_US-joe-medium.onnx
             path = f"{named['family']}/{model.partition('-')[0]}/{named['speaker']}/{named['quality']}/{model}.onnx"
             size = _MEGABYTES[named["quality"]] * 1_000_000
-            self.hub = (HubModel(repository=VOICES, files=(f"{path}.json",), main=path, size_bytes=size),)
+            self.hub = (HubFiles(repository=VOICES, files=(f"{path}.json",), main=path, size_bytes=size),)
 
     def identity(self) -> dict[str, str]:
         found = super().identity()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hopline.agent.running.profile import Profile
     from hopline.agent.running.readiness import Readiness
     from hopline.tools.backend import Backend
-    from hopline.tools.hub_files import HubModel
+    from hopline.tools.hub import Report
     from hopline.tools.models import Model
     from hopline.tools.registry import Registry
 
@@ -84,13 +85,13 @@ def list_models(context: typer.Context, json_: Json = False) -> None:
     """List the models hopline knows by name, and whether they are here."""
     if context.invoked_subcommand is not None:
         return
+    from hopline.tools.hub import find_folder
+    from hopline.tools.hub import known as hub_models
     from hopline.tools.models import manifest
-    from hopline.tools.weights import known as hub_models
-    from hopline.tools.weights import pulled_folder
 
     want_json(json_)
     known = list(manifest().values())
-    of_hub = [(m, pulled_folder(m.name).is_dir()) for m in hub_models().values()]
+    of_hub = [(m, find_folder(m.name) is not None) for m in hub_models().values()]
     if json_:
         rows = [{"name": m.name, "present": m.present, "size_bytes": m.size, "licence": m.licence} for m in known]
         rows += [{"name": m.name, "present": here, "size_bytes": m.size, "licence": m.licence} for m, here in of_hub]
@@ -116,38 +117,22 @@ def pull(
     `OWNER/NAME@REVISION` from the Hugging Face hub: safetensors and configurations alone.
     """
     from hopline.agent.planning.typed import prepare
-    from hopline.tools.chat.pulling import pull_by_ollama
     from hopline.tools.encoder import MODEL as ENCODER
-    from hopline.tools.hub import pull_from_hub
-    from hopline.tools.hub_files import pull as pull_files
-    from hopline.tools.models import pull as pull_model
     from hopline.tools.registry import installed
 
     want_json(json_)
     console = human()
-    by_ollama = _by_ollama(names or ["offline"])
-    by_hub = _by_hub(names or ["offline"])
-    named = [name for name in names or ["offline"] if not name.startswith(_OLLAMA) and name not in by_hub]
-    wanted, files = _models(named), _of_the_hub(named)
-    missing = [m for m in wanted if not m.present]
-    sizes = [*(m.download_size for m in missing), *(f.size_bytes for f in files if f.folder is None)]
+    pulls = _pulls(names or ["offline"])
+    sizes = [one.size_bytes for one in pulls if one.size_bytes]
     if sizes:
         console.print(f"{len(sizes)} models to download, {megabytes(sum(sizes))} in all")
-    for one in files:
-        pull_files(one, lambda line: console.print(f"  {line}", style="dim", markup=False))
-    for model in wanted:
-        pull_model(model, lambda line: console.print(f"  {line}", style="dim", markup=False))
-    for name in by_ollama:
-        pull_by_ollama(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
-    for name in by_hub:
-        pull_from_hub(name, lambda line: console.print(f"  {line}", style="dim", markup=False))
-    if any(model.name == ENCODER for model in wanted):
+    for one in pulls:
+        one.bring(lambda line: console.print(f"  {line}", style="dim", markup=False))
+    if any(one.name == ENCODER for one in pulls):
         console.print("  the planner learns how people ask for the tools", style="dim", markup=False)
         prepare(installed())
     if json_:
-        pulled = [*(m.name for m in wanted), *(f.repository for f in files), *(f"{_OLLAMA}{n}" for n in by_ollama)]
-        pulled += by_hub
-        say_json({"format": "hopline.pulled/1", "models": pulled})
+        say_json({"format": "hopline.pulled/1", "models": [one.name for one in pulls]})
 
 
 def verify(json_: Json = False) -> None:
@@ -173,95 +158,95 @@ def verify(json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _by_ollama(names: list[str]) -> list[str]:
-    """Models of Ollama among names, and those that named profiles use."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pull:
+    """One thing to bring.
+
+    Attributes:
+        name: as `models pull` takes it.
+        bring: brings it, unless it is here.
+        size_bytes: what is downloaded, about; 0 where it is here or nobody knows.
+    """
+
+    name: str
+    bring: Callable[[Report], object]
+    size_bytes: int = 0
+
+
+def _pulls(names: list[str]) -> list[_Pull]:
+    """What names stand for, profiles, backends or models, each once."""
     from hopline.agent.running.profile import load_profile, profile_names
-
-    found: list[str] = []
-    profiles = profile_names()
-    for name in names:
-        if name.startswith(_OLLAMA):
-            found.append(name.removeprefix(_OLLAMA))
-        elif name in profiles or name.endswith(".toml"):
-            profile = load_profile(name)
-            written = [f":{profile.chat}", f":{profile.sees}", *profile.backends.values()]
-            found += [model for one in written if (model := one.partition(f":{_OLLAMA}")[2])]
-    return list(dict.fromkeys(found))
-
-
-def _by_hub(names: list[str]) -> list[str]:
-    """Models of the hub among names, and those that named profiles use."""
-    from hopline.agent.running.profile import load_profile, profile_names
-    from hopline.agent.running.readiness import backends_of
-    from hopline.tools.models import manifest
-    from hopline.tools.pretrained import Pretrained
-    from hopline.tools.registry import installed
-    from hopline.tools.weights import is_hub_id
-
-    found: list[str] = []
-    profiles = profile_names()
-    for name in names:
-        if name in profiles or name.endswith(".toml"):
-            profile = load_profile(name)
-            written = set(profile.backends.values()) | {r for readers in profile.readers.values() for r in readers}
-            # What a profile does not write is not pulled with it: these models are large.
-            for backend in backends_of(installed(), profile):
-                short = backend.id.partition(":")[2]
-                if isinstance(backend, Pretrained) and {backend.id, short} & written and is_hub_id(backend.model_name):
-                    found.append(backend.model_name)
-        elif isinstance(named := _backend(name), Pretrained) and is_hub_id(named.model_name):
-            found.append(named.model_name)
-        elif not name.startswith(_OLLAMA) and name not in manifest() and is_hub_id(name):
-            found.append(name)
-    return list(dict.fromkeys(found))
-
-
-def _models(names: list[str]) -> list[Model]:
-    from hopline.agent.running.profile import load_profile, profile_names
-    from hopline.agent.running.readiness import models_of
-    from hopline.tools.models import find
+    from hopline.tools.hub import is_hub_id
+    from hopline.tools.models import find, manifest
     from hopline.tools.registry import installed
 
-    found: dict[str, Model] = {}
-    profiles = profile_names()
+    found: list[_Pull] = []
+    profiles, registry = profile_names(), installed()
     for name in names:
         if name in profiles or name.endswith(".toml"):
-            profile = load_profile(name)
-            for model in models_of(installed(), profile):
-                if model.name not in profile.large_models:
-                    found[model.name] = model
-                elif not model.present:
-                    size = megabytes(model.download_size)
-                    human().print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
-        elif (backend := _backend(name)) is not None:
-            found |= {model: find(model) for model in backend.models}
+            found += _of_profile(load_profile(name), registry)
+        elif name.startswith(_OLLAMA):
+            found.append(_by_ollama(name))
+        elif name.partition(":")[0] in registry:
+            backend = registry.backend(name)
+            found += [*(_of_manifest(find(model)) for model in backend.models), *_of_hub_and_ollama(backend)]
+        elif name in manifest() or not is_hub_id(name):
+            found.append(_of_manifest(find(name)))
         else:
-            found[name] = find(name)
-    return list(found.values())
+            found.append(_repository(name))
+    return list({one.name: one for one in found}.values())
 
 
-def _backend(name: str) -> Backend | None:
-    """The backend of that id; None where it is no such id."""
-    from hopline.tools.registry import installed
+def _of_profile(profile: Profile, registry: Registry) -> Iterator[_Pull]:
+    from hopline.agent.running.readiness import backends_of, models_of
 
-    registry = installed()
-    return registry.backend(name) if name.partition(":")[0] in registry else None
+    for model in models_of(registry, profile):
+        if model.name not in profile.large_models:
+            yield _of_manifest(model)
+        elif not model.present:
+            size = megabytes(model.download_size)
+            human().print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
+    written = {*profile.backends.values(), *(one for readers in profile.readers.values() for one in readers)}
+    for backend in backends_of(registry, profile):
+        # What a profile does not write is not pulled with it where it is large.
+        if not (backend.large or backend.asks_server) or {backend.id, backend.id.partition(":")[2]} & written:
+            yield from _of_hub_and_ollama(backend)
+    yield from (_by_ollama(chat) for chat in (profile.chat, profile.sees) if chat.startswith(_OLLAMA))
 
 
-def _of_the_hub(names: list[str]) -> list[HubModel]:
-    """Models of the hub that named backends, and those of named profiles, read."""
-    from hopline.agent.running.profile import load_profile, profile_names
-    from hopline.agent.running.readiness import backends_of
-    from hopline.tools.registry import installed
+def _of_hub_and_ollama(backend: Backend) -> Iterator[_Pull]:
+    """What a backend reads that is not in the manifest."""
+    from hopline.tools.chat.backend import ChatBackend
+    from hopline.tools.hub import is_hub_id, pull_files
+    from hopline.tools.pretrained import Pretrained
 
-    backends: list[Backend] = []
-    profiles = profile_names()
-    for name in names:
-        if name in profiles or name.endswith(".toml"):
-            backends += backends_of(installed(), load_profile(name))
-        elif (backend := _backend(name)) is not None:
-            backends.append(backend)
-    return list(dict.fromkeys(one for backend in backends for one in backend.hub))
+    for files in backend.hub:
+        size = files.size_bytes if files.folder is None else 0
+        yield _Pull(name=backend.id, bring=partial(pull_files, files), size_bytes=size)
+    if isinstance(backend, Pretrained) and is_hub_id(backend.model_name):
+        yield _repository(backend.model_name)
+    if isinstance(backend, ChatBackend) and backend.chat_name.startswith(_OLLAMA):
+        yield _by_ollama(backend.chat_name)
+
+
+def _of_manifest(model: Model) -> _Pull:
+    from hopline.tools.models import pull as pull_model
+
+    size = 0 if model.present else model.download_size
+    return _Pull(name=model.name, bring=partial(pull_model, model), size_bytes=size)
+
+
+def _repository(name: str) -> _Pull:
+    from hopline.tools.hub import pull_repository, pulled_folder, size_of
+
+    size = 0 if pulled_folder(name).is_dir() else size_of(name)
+    return _Pull(name=name, bring=partial(pull_repository, name), size_bytes=size)
+
+
+def _by_ollama(name: str) -> _Pull:
+    from hopline.tools.chat.pulling import pull_by_ollama
+
+    return _Pull(name=name, bring=partial(pull_by_ollama, name.removeprefix(_OLLAMA)))
 
 
 def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
