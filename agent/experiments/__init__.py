@@ -6,8 +6,14 @@ study = run_experiment(read_experiment(Path("speech-loop.toml")), journal=journa
 
 from __future__ import annotations
 
+import importlib.util
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from hopline.tools.errors import MissingExtra
+
+if importlib.util.find_spec("scipy") is None:
+    raise MissingExtra("an experiment needs scipy.", hint="pip install 'hopline[experiments]'")
 
 if TYPE_CHECKING:
     from hopline.agent.experiments.experiment import (

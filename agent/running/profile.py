@@ -67,6 +67,11 @@ class Profile(BaseModel):
                 )
         return self
 
+    @property
+    def written(self) -> set[str]:
+        """Ids of the backends that it names, readers included."""
+        return {*self.backends.values(), *(one for readers in self.readers.values() for one in readers)}
+
     def choose(self, registry: Registry, tool: str, backend_id: str | None = None) -> Backend:
         """The backend that serves a tool: the plan's own, the profile's, or the first that needs no server.
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 
-from hopline.agent.running.profile import Profile
-from hopline.tools.backend import Backend
+from hopline.agent.running.profile import Profile, load_profile
+from hopline.tools.backend import Backend, Missing
 from hopline.tools.errors import HoplineError
 from hopline.tools.machine import Machine
 from hopline.tools.models import Model, manifest
@@ -19,27 +19,48 @@ ENCODER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 EXTRA_BYTES: Mapping[str, int] = {
-    "stt": 80_000_000,
-    "tts": 34_000_000,
-    "ocr": 31_000_000,
-    "pictograms": 60_000_000,
+    "stt": 117_000_000,
+    "tts": 68_000_000,
+    "ocr": 120_000_000,
+    "pictograms": 91_000_000,
+    "encoder": 47_000_000,
     "media": 37_000_000,
-    "image": 215_000_000,
+    "loss": 61_000_000,
+    "heic": 6_000_000,
+    "image": 251_000_000,
     "local-llm": 34_000_000,
     "ollama": 1_000_000,
     "openai": 5_000_000,
+    "experiments": 103_000_000,
+    "web": 53_000_000,
+    "mcp": 6_000_000,
+    "trace": 1_000_000,
 }
-"""About what pip downloads for an extra beside the base (x86-64 Linux, November 2026). `image` is with a torch for
-processors alone; PyPI's for Linux brings gigabytes for graphics cards."""
+"""About what pip downloads for an extra beside the base (x86-64 Linux, November 2026), less where it shares packages
+with one that is here. `image` is with a torch for processors alone; PyPI's for Linux brings gigabytes for graphics
+cards."""
+
+PARTS: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "planning": ("encoder", ("onnxruntime", "onnx", "tokenizers", "safetensors"), (ENCODER_MODEL,)),
+    "loss": ("loss", ("jiwer", "pystoi", "sacrebleu", "skimage", "scipy"), ()),
+    "experiment": ("experiments", ("duckdb", "matplotlib", "scipy"), ()),
+    "serve": ("web", ("gradio",), ()),
+    "mcp": ("mcp", ("mcp",), ()),
+    "traces": ("trace", ("opentelemetry",), ()),
+    "HEIC pictures": ("heic", ("pillow_heif",), ()),
+}
+"""What is no tool: its extra, the packages that it needs, and the models of the manifest that it reads."""
+
+_PULLS = ("hopline models pull ", "ollama pull ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
-    """Whether one tool can be called by one backend.
+    """Whether one tool can be called by one backend, or something beside the tools works.
 
     Attributes:
         tool: its name.
-        backend: which; empty where the profile has none.
+        backend: which; empty where the profile has none, and beside the tools.
         ready: it can be called now.
         missing: what is not here, a phrase each.
         commands: what brings it, in order.
@@ -95,31 +116,68 @@ def _with_needs(row: Readiness, needed: Sequence[Readiness]) -> Readiness:
 
 def readiness_of(backend: Backend, profile: Profile) -> Readiness:
     """Whether a backend can be called with a profile, and what it lacks; imports nothing heavy and loads nothing."""
-    packages = [p for p in backend.packages if importlib.util.find_spec(p) is None]
-    models = [manifest()[m] for m in backend.models if not manifest()[m].present]
-    others = backend.missing()
-    missing = [f"package {p}" for p in packages] + [f"model {m.name}" for m in models] + [o.what for o in others]
-    commands = []
-    download_bytes = sum(m.download_size for m in models) + sum(o.download_bytes for o in others)
-    if packages:
-        commands.append(f"pip install 'hopline[{backend.extra}]'" if backend.extra else "pip install hopline")
-        download_bytes += EXTRA_BYTES.get(backend.extra, 0)
-    if models:
-        named = profile.backends.get(backend.tool, "")
-        served = not named or named == backend.id
-        names = [profile.name if served and m.name not in profile.large_models else m.name for m in models]
-        commands += [f"hopline models pull {name}" for name in dict.fromkeys(names)]
-    commands += dict.fromkeys(other.command for other in others if other.command)
-    return Readiness(
-        tool=backend.tool,
-        backend=backend.id,
-        ready=not missing,
-        missing=tuple(missing),
-        commands=tuple(commands),
-        download_bytes=download_bytes,
-        optional=any(name in profile.large_models for name in backend.models)
-        or (backend.large and backend.tool not in profile.backends),
+    large = any(name in profile.large_models for name in backend.models)
+    return _readiness(
+        Readiness(
+            tool=backend.tool,
+            backend=backend.id,
+            ready=True,
+            optional=large or (backend.large and backend.tool not in profile.backends),
+        ),
+        (backend.extra, backend.packages),
+        [manifest()[name] for name in backend.models],
+        backend.missing(),
+        profile if not large and {backend.id, backend.id.partition(":")[2]} & profile.written else None,
     )
+
+
+def beside_the_tools(profile: Profile) -> list[Readiness]:
+    """What planning, measuring and the other commands lack; imports nothing heavy and loads nothing."""
+    rows = []
+    for name, (extra, packages, models) in PARTS.items():
+        row = Readiness(tool=name, backend="", ready=True, optional=name != "planning")
+        rows.append(_readiness(row, (extra, packages), [manifest()[model] for model in models], (), profile))
+    return rows
+
+
+def _readiness(
+    row: Readiness,
+    needs: tuple[str, Sequence[str]],
+    models: Sequence[Model],
+    others: Sequence[Missing],
+    pulled_with: Profile | None,
+) -> Readiness:
+    """A row with what is not here of an extra and its packages, of models and of other things.
+
+    Where the models come with a profile, its name is what is pulled.
+    """
+    extra, wanted = needs
+    packages = [package for package in wanted if importlib.util.find_spec(package) is None]
+    absent = [model for model in models if not model.present]
+    commands = [f"pip install 'hopline[{extra}]'" if extra else "pip install hopline"] if packages else []
+    commands += [other.command for other in others if other.command]
+    pulls = [f"hopline models pull {model.name}" for model in absent]
+    pulls += [command for command in commands if command.startswith(_PULLS)]
+    if pulls and pulled_with is not None and _can_be_pulled(pulled_with):
+        pulls = [f"hopline models pull {pulled_with.name}"]
+    missing = (*(f"package {p}" for p in packages), *(f"model {m.name}" for m in absent), *(o.what for o in others))
+    return replace(
+        row,
+        ready=not missing,
+        missing=missing,
+        commands=tuple(dict.fromkeys([*(one for one in commands if not one.startswith(_PULLS)), *pulls])),
+        download_bytes=sum(m.download_size for m in absent)
+        + sum(o.download_bytes for o in others)
+        + (EXTRA_BYTES.get(extra, 0) if packages else 0),
+    )
+
+
+def _can_be_pulled(profile: Profile) -> bool:
+    """Its name leads to it: a profile of a file elsewhere, or made in Python, has only its models' names."""
+    try:
+        return load_profile(profile.name) == profile
+    except HoplineError:
+        return False
 
 
 def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[str]:
@@ -137,26 +195,6 @@ def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[s
             continue
         if readiness_of(backend, profile).ready:
             found.append(backend.id)
-    return found
-
-
-def download_bytes(command: str, rows: Sequence[Readiness]) -> dict[tuple[str, ...], int]:
-    """What a command downloads, by what is missing: tools share models, which are downloaded once.
-
-    Args:
-        command: of `Readiness.commands`.
-        rows: where it stands.
-    """
-    if command.startswith("pip install"):
-        extra = command.partition("[")[2].partition("]")[0]
-        return {(extra,): EXTRA_BYTES.get(extra, 0)}
-    found = {}
-    for row in rows:
-        extras = [c.partition("[")[2].partition("]")[0] for c in row.commands if c.startswith("pip install")]
-        models = tuple(one for one in row.missing if not one.startswith("package "))
-        # The last command is the one that brings the models; servers before it download nothing.
-        if command == row.commands[-1]:
-            found[models] = row.download_bytes - sum(EXTRA_BYTES.get(extra, 0) for extra in extras)
     return found
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ VISION, TEXT = "llama3.2-vision:latest", "qwen2.5:latest"
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An address where nothing listens."""
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """An address where nothing listens, on a machine with the program `ollama`."""
+    (tmp_path / "ollama").touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -53,32 +56,36 @@ def test_it_plans_with_one_model_and_sees_with_another() -> None:
     assert {tool.name for tool in registry} - set(profile.backends) == {"audio_classification"}
 
 
-def test_with_ollama_down(nobody: str) -> None:
+def test_with_ollama_down(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = rows()
     seeing, reading = found["image_captioning"], found["summarization"]
     assert not seeing.ready
     assert seeing.missing == (f"no Ollama at http://{nobody}", "model llama3.2-vision, unless it was pulled already")
-    assert seeing.commands == ("ollama serve", "ollama pull llama3.2-vision")
+    assert seeing.commands == ("ollama serve", "hopline models pull local")
     assert seeing.download_bytes == 7_900_000_000
-    assert reading.commands == ("ollama serve", "ollama pull qwen2.5")
+    assert reading.commands == ("ollama serve", "hopline models pull local")
+    monkeypatch.setenv("PATH", "")
+    start, _ = rows()["image_captioning"].commands
+    assert start == "ollama serve  # not installed here: https://ollama.com/download"
     assert found["text_to_audio"].missing == ()
 
 
+@pytest.mark.models
 def test_doctor_with_ollama_down(nobody: str) -> None:
     said = hopline("doctor", "--profile", "local", code=3).stdout
     assert said.count("to get it: ollama serve\n") == 1
-    assert said.count("to get it: ollama pull llama3.2-vision   (7900 MB)\n") == 1
-    assert said.count("to get it: ollama pull qwen2.5   (4700 MB)\n") == 1
+    assert said.count("to get it: hopline models pull local   (12600 MB)\n") == 1
     told: dict[str, Any] = json.loads(hopline("doctor", "--profile", "local", "--json", code=3).stdout)
     (row,) = (row for row in told["tools"] if row["tool"] == "image_ocr")
-    assert row["commands"] == ["ollama serve", "ollama pull llama3.2-vision"]
+    assert row["commands"] == ["ollama serve", "hopline models pull local"]
+    assert row["download_bytes"] == 7_900_000_000
 
 
 def test_with_one_model_of_two(ollama: OllamaServer) -> None:
     found = rows()
     assert found["image_captioning"].ready
     assert found["translation"].missing == ("model qwen2.5",)
-    assert found["translation"].commands == ("ollama pull qwen2.5",)
+    assert found["translation"].commands == ("hopline models pull local",)
     ollama.models[TEXT] = Model()
     assert rows()["translation"].ready
 

@@ -13,6 +13,7 @@ from hopline.agent.faces.cli import installing
 from hopline.agent.running.profile import load_profile
 from hopline.agent.running.readiness import backends_of
 from hopline.tools import models as manifest_models
+from hopline.tools.chat.sizes import size_bytes
 from hopline.tools.errors import StoreCorrupt
 from hopline.tools.fakes.hub import COMMIT, HubServer
 from hopline.tools.hub import STAMP, known
@@ -80,6 +81,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     from huggingface_hub import close_session, constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOPLINE_MODELS", str(tmp_path / "models"))
     for model, taken in TAKEN.items():
@@ -122,6 +124,10 @@ def test_a_profile_brings_what_its_backends_read_and_no_more(
     name: str, hub: HubServer, others: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of_manifest, of_hub, by_ollama = WANTED[name]
+    sizes = [manifest_models.find(one).download_size for one in of_manifest]
+    sizes += [known()[one].size if one in known() else 1_622_000_000 for one in of_hub]
+    sizes += [size_bytes(one) for one in by_ollama]
+    assert installing._download(f"hopline models pull {name}") == sum(sizes), "as doctor says"
     installing.pull([name])
     said = " ".join(capsys.readouterr().err.split())
     assert sorted(others) == sorted([*of_manifest, *by_ollama])
@@ -134,8 +140,6 @@ def test_a_profile_brings_what_its_backends_read_and_no_more(
         there = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
         assert there - {STAMP} == set(TAKEN[model].split())
         assert f"{model} at {COMMIT[:12]}: {len(TAKEN[model].split())} of " in said
-    sizes = [manifest_models.find(one).download_size for one in of_manifest]
-    sizes += [known()[one].size if one in known() else 1_622_000_000 for one in of_hub]
     assert f"{len(sizes)} models to download, {sum(sizes) / 1e6:.0f} MB in all" in said
     profile = load_profile(name)
     for backend in backends_of(installed(), profile):

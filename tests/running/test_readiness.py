@@ -6,14 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hopline.agent.faces.cli import installing
 from hopline.agent.running.profile import Profile, load_profile, profile_names
-from hopline.agent.running.readiness import EXTRA_BYTES, readiness, recommended
+from hopline.agent.running.readiness import EXTRA_BYTES, beside_the_tools, readiness, recommended
 from hopline.tools.machine import Machine, this_machine
-from hopline.tools.registry import Registry, installed
+from hopline.tools.registry import installed
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 BASE_ONLY = """
 import sys
@@ -35,30 +40,86 @@ main()
 """
 
 
-def doctor_without(packages: set[str], tmp_path: Path) -> dict[str, Any]:
-    """`hopline doctor --json` where these packages are not installed and nothing was pulled."""
-    environment = {**os.environ, "HOPLINE_MODELS": str(tmp_path / "models"), "OLLAMA_HOST": "127.0.0.1:9"}
-    command = [sys.executable, "-c", BASE_ONLY, ",".join(packages), "doctor", "--json"]
+def brought_by(*extras: str) -> set[str]:
+    """Names of the distributions that `pip install 'hopline[…]'` brings, those of the base included."""
+    found: set[str] = set()
+    asked = [("hopline", frozenset(extras))]
+    seen = set(asked)
+    while asked:
+        name, wanted = asked.pop()
+        found.add(canonicalize_name(name))
+        try:
+            lines = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # not installed here
+            continue
+        for one in map(Requirement, lines):
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in wanted or {""}):
+                asked += {(one.name, frozenset(one.extras))} - seen
+                seen.add((one.name, frozenset(one.extras)))
+    return found
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """By the name that is imported, the distributions that bring it."""
+    return {name: set(map(canonicalize_name, of)) for name, of in metadata.packages_distributions().items()}
+
+
+def doctor_with_the_base_alone(profile: str, models: Path) -> dict[str, Any]:
+    """`hopline doctor --json` where no extra is installed and nothing was pulled."""
+    base = brought_by()
+    hidden = {name for name, of in distributions().items() if not base & of}
+    environment = {**os.environ, "HOPLINE_MODELS": str(models), "OLLAMA_HOST": "127.0.0.1:9"}
+    command = [sys.executable, "-c", BASE_ONLY, ",".join(hidden), "doctor", "--profile", profile, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 3, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 
 
-def test_with_nothing_but_the_base(tmp_path: Path) -> None:
-    needed = {package for backend in _all_backends() for package in backend.packages}
-    told = doctor_without(needed - {"langchain_core", "numpy", "PIL", "scipy"}, tmp_path)
-    rows = {row["tool"]: row for row in told["tools"]}
-    assert rows["speech_to_text"]["ready"] is False
-    assert rows["speech_to_text"]["commands"] == ["pip install 'hopline[stt]'", "hopline models pull offline"]
-    assert rows["speech_to_text"]["download_bytes"] > EXTRA_BYTES["stt"]
-    assert rows["text_to_speech"]["commands"][0] == "pip install 'hopline[tts]'"
-    assert rows["image_ocr"]["commands"] == ["pip install 'hopline[ocr]'"]
-    for row in told["tools"]:
-        for one in (row, *row["others"]):
-            assert one["ready"] or one["missing"], one
-            assert not (one["ready"] and one["commands"]), one
-    assert not any(row["ready"] for row in told["tools"] if row["tool"] not in ("text_to_audio",)), "true, all of it"
+@pytest.mark.parametrize("profile", ["offline", "local", "cpu-small", "gpu"])
+def test_with_nothing_but_the_base(profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each missing piece has a command, and the command brings it."""
+    monkeypatch.setenv("HOPLINE_MODELS", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    told = doctor_with_the_base_alone(profile, tmp_path)
+    rows = [*told["tools"], *told["beside"], *(other for row in told["tools"] for other in row["others"])]
+    extras: dict[str, set[str]] = {}
+    pulls: dict[str, set[str]] = {}
+    for row in rows:
+        assert row["ready"] == (not row["missing"]) == (not row["commands"]), row
+        brought, pulled = set(), set()
+        for command in row["commands"]:
+            name = command.rpartition(" ")[2]
+            if command.startswith("pip install 'hopline["):
+                extra = name.partition("[")[2].partition("]")[0]
+                assert EXTRA_BYTES[extra] > 0
+                brought |= extras.setdefault(extra, brought_by(extra))
+            elif " pull " in command:
+                name = name if command.startswith("hopline") else f"ollama:{name}"
+                pulled |= pulls.setdefault(name, {one.name for one in installing._pulls([name])})
+        for missing in row["missing"]:
+            kind, _, name = missing.partition(" ")
+            name = name.partition(",")[0]
+            if kind == "package":
+                assert distributions()[name] & brought, row
+            elif kind == "model":
+                assert {name, f"ollama:{name}", row["backend"]} & pulled, row
+    assert {row["tool"] for row in told["tools"] if row["ready"]} <= {"text_to_audio"}, "and nothing works without"
+    planning, loss = told["beside"][:2]
+    assert planning["commands"] == ["pip install 'hopline[encoder]'", f"hopline models pull {profile}"]
+    assert (planning["optional"], loss["optional"]) == (False, True)
+
+
+def test_a_profile_that_has_no_name_here_is_pulled_model_by_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOPLINE_MODELS", str(tmp_path))
+    mine = Profile(name="mine", backends={"text_to_speech": "text_to_speech:piper"})
+    speaking = next(row for row in readiness(installed(), mine) if row.tool == "text_to_speech")
+    assert speaking.commands == ("hopline models pull rhasspy/piper-voices/en_US-joe-medium",)
+    changed = load_profile("offline").model_copy(update={"large_models": ()})
+    assert beside_the_tools(changed)[0].commands == ("hopline models pull sentence-transformers/all-MiniLM-L6-v2",)
 
 
 def test_here_every_other_backend_is_named_with_what_it_misses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +132,7 @@ def test_here_every_other_backend_is_named_with_what_it_misses(monkeypatch: pyte
         assert named == kinds
     ollama = next(one for one in rows["image_captioning"].others if one.backend == "image_captioning:ollama")
     assert not ollama.ready
-    assert "ollama serve" in ollama.commands
+    assert any(command.startswith("ollama serve") for command in ollama.commands)
     assert ollama.download_bytes >= 7_900_000_000
     server = next(one for one in rows["speech_to_text"].others if one.backend == "speech_to_text:openai")
     assert server.commands == ("export OPENAI_API_KEY=…",)
@@ -132,8 +193,3 @@ def test_profiles_name_tools_that_there_are(name: str) -> None:
         assert tool in registry
         assert backend.startswith(f"{tool}:")
     assert not profile.remote
-
-
-def _all_backends() -> list[Any]:
-    registry: Registry = installed()
-    return [kind for tool in registry for kind in registry.backends(tool.name)]

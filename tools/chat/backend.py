@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -91,6 +92,8 @@ class ChatBackend(Backend):
             there.tag(model)
         except MissingServer:
             start = "ollama serve" if there.loopback else f"start Ollama at {there.url}"
+            if there.loopback and shutil.which("ollama") is None:
+                start += "  # not installed here: https://ollama.com/download"
             wanted.append(Missing(what=f"no Ollama at {there.url}", command=start))
             wanted.append(replace(pull, what=f"model {model}, unless it was pulled already"))
         except MissingModel:

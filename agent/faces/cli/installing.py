@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -117,18 +118,23 @@ def pull(
     `OWNER/NAME@REVISION` from the Hugging Face hub: safetensors and configurations alone.
     """
     from hopline.agent.planning.typed import prepare
+    from hopline.agent.running.readiness import PARTS
     from hopline.tools.encoder import MODEL as ENCODER
     from hopline.tools.registry import installed
 
     want_json(json_)
     console = human()
     pulls = _pulls(names or ["offline"])
+    for model in _left_out(names or ["offline"]):
+        size = megabytes(model.download_size)
+        console.print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
     sizes = [one.size_bytes for one in pulls if one.size_bytes]
     if sizes:
-        console.print(f"{len(sizes)} models to download, {megabytes(sum(sizes))} in all")
+        count = f"{len(sizes)} models" if len(sizes) > 1 else "1 model"
+        console.print(f"{count} to download, {megabytes(sum(sizes))} in all")
     for one in pulls:
         one.bring(lambda line: console.print(f"  {line}", style="dim", markup=False))
-    if any(one.name == ENCODER for one in pulls):
+    if any(one.name == ENCODER for one in pulls) and all(map(find_spec, PARTS["planning"][1])):
         console.print("  the planner learns how people ask for the tools", style="dim", markup=False)
         prepare(installed())
     if json_:
@@ -173,18 +179,33 @@ class _Pull:
     size_bytes: int = 0
 
 
-def _pulls(names: list[str]) -> list[_Pull]:
-    """What names stand for, profiles, backends or models, each once."""
+def _profiles(names: Sequence[str]) -> dict[str, Profile]:
     from hopline.agent.running.profile import load_profile, profile_names
+
+    known = profile_names()
+    return {name: load_profile(name) for name in names if name in known or name.endswith(".toml")}
+
+
+def _left_out(names: Sequence[str]) -> list[Model]:
+    """What profiles among names read and do not bring."""
+    from hopline.agent.running.readiness import models_of
+    from hopline.tools.registry import installed
+
+    read = [(profile, model) for profile in _profiles(names).values() for model in models_of(installed(), profile)]
+    return [model for profile, model in read if model.name in profile.large_models and not model.present]
+
+
+def _pulls(names: Sequence[str]) -> list[_Pull]:
+    """What names stand for, profiles, backends or models, each once."""
     from hopline.tools.hub import is_hub_id
     from hopline.tools.models import find, manifest
     from hopline.tools.registry import installed
 
     found: list[_Pull] = []
-    profiles, registry = profile_names(), installed()
+    profiles, registry = _profiles(names), installed()
     for name in names:
-        if name in profiles or name.endswith(".toml"):
-            found += _of_profile(load_profile(name), registry)
+        if name in profiles:
+            found += _of_profile(profiles[name], registry)
         elif name.startswith(_OLLAMA):
             found.append(_by_ollama(name))
         elif name.partition(":")[0] in registry:
@@ -200,16 +221,11 @@ def _pulls(names: list[str]) -> list[_Pull]:
 def _of_profile(profile: Profile, registry: Registry) -> Iterator[_Pull]:
     from hopline.agent.running.readiness import backends_of, models_of
 
-    for model in models_of(registry, profile):
-        if model.name not in profile.large_models:
-            yield _of_manifest(model)
-        elif not model.present:
-            size = megabytes(model.download_size)
-            human().print(f"left out: {model.name}, {size}; get it with: hopline models pull {model.name}")
-    written = {*profile.backends.values(), *(one for readers in profile.readers.values() for one in readers)}
+    yield from (_of_manifest(model) for model in models_of(registry, profile) if model.name not in profile.large_models)
     for backend in backends_of(registry, profile):
         # What a profile does not write is not pulled with it where it is large.
-        if not (backend.large or backend.asks_server) or {backend.id, backend.id.partition(":")[2]} & written:
+        short = backend.id.partition(":")[2]
+        if not (backend.large or backend.asks_server) or {backend.id, short} & profile.written:
             yield from _of_hub_and_ollama(backend)
     yield from (_by_ollama(chat) for chat in (profile.chat, profile.sees) if chat.startswith(_OLLAMA))
 
@@ -245,8 +261,15 @@ def _repository(name: str) -> _Pull:
 
 def _by_ollama(name: str) -> _Pull:
     from hopline.tools.chat.pulling import pull_by_ollama
+    from hopline.tools.chat.server import server
+    from hopline.tools.chat.sizes import size_bytes
 
-    return _Pull(name=name, bring=partial(pull_by_ollama, name.removeprefix(_OLLAMA)))
+    model = name.removeprefix(_OLLAMA)
+    size = size_bytes(model)
+    with suppress(HoplineError):
+        server().tag(model)
+        size = 0
+    return _Pull(name=name, bring=partial(pull_by_ollama, model), size_bytes=size)
 
 
 def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
@@ -269,20 +292,21 @@ def licences(profile: ProfileName = "offline", json_: Json = False) -> None:
 
 def doctor(
     profile: ProfileName = "offline",
-    all_: Annotated[bool, typer.Option("--all", help="Say what the other backends miss, too.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Say what the other backends and commands miss, too.")] = False,
     json_: Json = False,
 ) -> None:
     """Say for each tool what serves it here, what is missing, the command that brings it and its download.
 
-    Recommends a profile for this machine's memory and graphics card.
+    Planning and measuring too. Recommends a profile for this machine's memory and graphics card.
     """
-    from hopline.agent.running.readiness import readiness, recommended
+    from hopline.agent.running.readiness import beside_the_tools, readiness, recommended
     from hopline.tools.chat.server import server
     from hopline.tools.machine import this_machine
 
     want_json(json_)
     with _profile_and_registry(profile) as (chosen, registry):
         rows = list(readiness(registry, chosen))
+    beside = beside_the_tools(chosen)
     machine = this_machine()
     try:
         ollama = server().loopback and bool(server().version())
@@ -291,18 +315,17 @@ def doctor(
     advised, why = recommended(machine, ollama)
     if json_:
         said = {"format": "hopline.doctor/1", "profile": chosen.name, "tools": [asdict(row) for row in rows]}
+        said["beside"] = [asdict(row) for row in beside]
         say_json(said | {"machine": asdict(machine), "recommended": {"profile": advised, "why": why}})
     else:
-        _show(rows, all_)
+        _show([*rows, *(row for row in beside if all_ or row.tool in ("planning", "loss"))], all_)
         console = table_console()
         console.print(f"this machine: {machine}; the profile for it: {advised} ({why})", markup=False)
-    if registry.absent or any(row.commands and not row.optional for row in rows):
+    if registry.absent or any(row.commands and not row.optional for row in [*rows, *beside]):
         raise typer.Exit(3)
 
 
 def _show(rows: Sequence[Readiness], every: bool) -> None:
-    from hopline.agent.running.readiness import download_bytes
-
     table = Table(box=None, pad_edge=False)
     for column in ("tool", "backend", "state", "could serve it too"):
         table.add_column(column)
@@ -316,11 +339,28 @@ def _show(rows: Sequence[Readiness], every: bool) -> None:
             table.add_row("", Text(other.backend.partition(":")[2], style="dim"), _state(other), "")
     console = table_console()
     console.print(table)
-    shown = [row for row in rows if row.commands] + [o for row in rows if every for o in row.others if o.commands]
-    for command in dict.fromkeys(command for row in shown for command in row.commands):
-        size = sum(download_bytes(command, shown).values())
+    shown = [*rows, *(other for row in rows if every for other in row.others)]
+    # Packages first, then servers, then what packages and servers are needed for.
+    commands = dict.fromkeys(command for row in shown for command in row.commands)
+    for command in sorted(commands, key=lambda one: (not one.startswith("pip "), " pull " in one)):
+        size = _download(command)
         console.print(f"to get it: {command}" + (f"   ({megabytes(size)})" if size else ""), markup=False)
 
 
+def _download(command: str) -> int:
+    """About how many bytes a command downloads; 0 where it is nothing or nobody knows."""
+    from hopline.agent.running.readiness import EXTRA_BYTES
+    from hopline.tools.chat.sizes import size_bytes
+
+    name = command.rpartition(" ")[2]
+    if command.startswith("pip "):
+        return EXTRA_BYTES.get(name.partition("[")[2].partition("]")[0], 0)
+    if command.startswith("ollama pull "):
+        return size_bytes(name)
+    return sum(one.size_bytes for one in _pulls([name])) if " pull " in command else 0
+
+
 def _state(row: Readiness) -> Text:
-    return Text("ready", style="green") if row.ready else Text("; ".join(row.missing), style="yellow")
+    if row.ready:
+        return Text("ready", style="green")
+    return Text(("optional: " if row.optional else "") + "; ".join(row.missing), style="yellow")
