@@ -78,7 +78,7 @@ def licences() -> str:
     """The models and their licences."""
     rows = ["| model | what | licence | credit |", "|---|---|---|---|"]
     rows += [f"| {m.name} | {m.title} | {m.licence} | {m.attribution} |" for m in manifest().values()]
-    rows += [f"| {m.name} (pulled by name only) | {m.title} | {m.licence} |  |" for m in hub_models().values()]
+    rows += [f"| {m.name} (of the hub) | {m.title} | {m.licence} |  |" for m in hub_models().values()]
     return "\n".join(rows)
 
 

@@ -126,7 +126,7 @@ class Backend(ABC):
         remote: content leaves this machine.
         asks_first: somebody has to approve each call, for nobody here knows what it changes outside the run.
         asks_server: a server must run for it; where no profile names a backend, any other comes first.
-        large: its model is fetched by name, not with a profile; it comes after those whose model is at hand.
+        large: its model is fetched by name, or with a profile that names it; it comes after those at hand.
         heavy: wants a worker process; False runs in the coordinator.
         batch: calls that `call_many` takes at once to be faster than one by one; only a heavy backend's are gathered.
         batch_threads: threads from which that is faster.

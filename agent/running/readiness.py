@@ -10,8 +10,10 @@ from importlib import metadata
 from hopline.agent.running.profile import Profile, load_profile
 from hopline.tools.backend import Backend, Missing
 from hopline.tools.errors import HoplineError
+from hopline.tools.hub import is_hub_id, known, revision_of
 from hopline.tools.machine import Machine
 from hopline.tools.models import Model, manifest
+from hopline.tools.pretrained import Pretrained
 from hopline.tools.registry import Registry
 
 ENCODER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -273,6 +275,15 @@ def licences(registry: Registry, profile: Profile) -> list[Licence]:
         Licence(kind="model", name=m.name, version=m.digest[:12], licence=m.licence, attribution=m.attribution)
         for m in models_of(registry, profile)
     ]
+    of_hub: dict[str, str] = {}
+    for backend in backends_of(registry, profile):
+        of_hub |= {one.repository: one.digest[:12] for one in backend.hub}
+        if isinstance(backend, Pretrained) and is_hub_id(backend.model_name):
+            model, revision = revision_of(backend.model_name)
+            of_hub[model] = revision[:12]
+    for name, version in of_hub.items():
+        licence = known()[name].licence if name in known() else f"see https://huggingface.co/{name}"
+        rows.append(Licence(kind="model", name=name, version=version, licence=licence))
     return rows
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hopline.agent.faces.cli import installing
 from hopline.agent.running.profile import Profile, load_profile, profile_names
-from hopline.agent.running.readiness import EXTRA_BYTES, beside_the_tools, readiness, recommended
+from hopline.agent.running.readiness import EXTRA_BYTES, beside_the_tools, licences, readiness, recommended
 from hopline.tools.machine import Machine, this_machine
 from hopline.tools.registry import installed
 from packaging.requirements import Requirement
@@ -143,6 +143,14 @@ def test_a_model_of_the_hub_is_missing_with_its_size() -> None:
     row = next(row for row in readiness(installed(), profile) if row.tool == "speech_to_text")
     assert row.commands == ("hopline models pull speech_to_text:faster-whisper:small",)
     assert row.download_bytes == 486_000_000
+
+
+def test_licences_of_models_of_the_hub() -> None:
+    used = {row.name: row.licence for row in licences(installed(), load_profile("gpu")) if row.kind == "model"}
+    assert used["stabilityai/sdxl-turbo"].startswith("sai-nc-community (not for commerce")
+    assert used["facebook/musicgen-small"] == "CC-BY-NC-4.0"
+    turbo = "mobiuslabsgmbh/faster-whisper-large-v3-turbo"
+    assert used[turbo] == f"see https://huggingface.co/{turbo}"
 
 
 @pytest.mark.parametrize(
