@@ -27,7 +27,7 @@ from hopline.agent.run import Run
 from hopline.agent.running.approval import Approve, approver
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.local_model import LocalModel
-from hopline.agent.running.profile import Profile, load_profile
+from hopline.agent.running.profile import Profile, load_profile, registry_for
 from hopline.agent.running.runner import Runner, Wishes
 from hopline.agent.running.workers import Workers
 from hopline.agent.tracing.tracing import open_tracing
@@ -36,7 +36,7 @@ from hopline.tools.errors import BadPlan, HoplineError, Unavailable, UserError
 from hopline.tools.exchange import Exchange
 from hopline.tools.home import Limits
 from hopline.tools.mcp import add_servers
-from hopline.tools.registry import Registry, installed
+from hopline.tools.registry import Registry
 
 PLANNERS = ("typed", "assisted", "chat")
 """No language model; a small one on this machine beside the search; the profile's chat model."""
@@ -124,7 +124,7 @@ class Agent:
         home: Path | None = None,
         traces: object = None,
     ) -> Self:
-        """An agent with the installed tools and backends, and those of the profile's MCP servers.
+        """An agent with the installed tools and backends, those of the profile's Python files and MCP servers.
 
         Args:
             profile: name, path of a TOML file, or a Profile.
@@ -135,9 +135,10 @@ class Agent:
         Raises:
             NotFound, BadPlan: the profile is not there or does not read; a function is not a tool.
             MissingExtra: the profile names MCP servers, and their package is not installed.
+            BadInput: a Python file of the profile is not there, or marks no tool.
         """
         chosen = profile if isinstance(profile, Profile) else load_profile(profile)
-        registry = installed()
+        registry = registry_for(chosen)
         for function in tools:
             registry.add_function(function)
         close = add_servers(chosen.mcp, registry)

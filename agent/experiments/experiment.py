@@ -194,7 +194,8 @@ def _grid(
     ready: bool = False,
 ) -> tuple[Grid, Profile]:
     profile = profile or load_profile(experiment.profile)
-    registry = registry or registry_with_channels(experiment.folder / name for name in experiment.tools_from)
+    files = (experiment.folder / name for name in experiment.tools_from)
+    registry = registry or registry_with_channels(files, profile)
     return make_grid(experiment, corpus or read_corpus(experiment), registry, profile, ready=ready), profile
 
 

@@ -19,7 +19,7 @@ from hopline.agent.hops.records import RunRecord
 from hopline.agent.planning.chain import chain_plan
 from hopline.agent.planning.check import check
 from hopline.agent.planning.plan import Plan
-from hopline.agent.running.profile import Profile
+from hopline.agent.running.profile import Profile, registry_for
 from hopline.agent.running.readiness import readiness_of
 from hopline.agent.running.runner import seeded
 from hopline.tools.artifact import TEXT
@@ -110,13 +110,13 @@ class Link:
     batch: int
 
 
-def registry_with_channels(files: Iterable[Path] = ()) -> Registry:
-    """The installed tools, the channels of experiments, and the `@tool` functions of some Python files.
+def registry_with_channels(files: Iterable[Path] = (), profile: Profile | None = None) -> Registry:
+    """The tools of a profile, the channels of experiments, and the `@tool` functions of some Python files.
 
     Raises:
         BadInput: a file is not there, or marks none.
     """
-    registry = installed()
+    registry = registry_for(profile) if profile else installed()
     for function in (*CHANNELS, *functions_of(files)):
         registry.add_function(function)
     return registry

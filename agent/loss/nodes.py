@@ -10,11 +10,12 @@ from hopline.agent.hops.records import ArtifactRef, Hop, Probe, RunRecord
 from hopline.agent.loss.extraction import declared_facts
 from hopline.agent.loss.facts import Fact
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, Artifact
+from hopline.tools.backend import Backend
 from hopline.tools.errors import HoplineError
 
 Evidence = Literal["given", "read", "declared", "none"]
 READ_BY = {AUDIO: "speech_to_text", IMAGE: "image_captioning"}
-"""The tool that reads a node of each modality."""
+"""The tool that reads a node of each modality, unless a profile names its readers."""
 NOT_CONTENT = frozenset({"question"})
 """Inputs that ask; what they say need not come out again."""
 _ENGLISH = frozenset({"", "en", "eng", "english", "auto"})
@@ -113,9 +114,19 @@ def read_nodes(
     return walk.nodes
 
 
+def may_read(backend: Backend, node: Node) -> bool:
+    """Whether a backend reads a node apart from the hops that leave it, as far as is known before it has."""
+    return not any(_same_reader(backend.id, backend.identity(), {}, hop) for hop in node.read_by_hops)
+
+
 def usable_readers(node: Node, probes: Sequence[Probe]) -> list[Probe]:
     """Readings by somebody other than the hops that leave the node, newest last."""
-    return [p for p in probes if p.reading is not None and not any(_same_reader(p, h) for h in node.read_by_hops)]
+    return [
+        p
+        for p in probes
+        if p.reading is not None
+        and not any(_same_reader(p.reader, p.identity, p.details, hop) for hop in node.read_by_hops)
+    ]
 
 
 def _ordered(run: RunRecord, hops: Sequence[Hop]) -> list[Hop]:
@@ -134,11 +145,11 @@ def _ordered(run: RunRecord, hops: Sequence[Hop]) -> list[Hop]:
     return own
 
 
-def _same_reader(probe: Probe, hop: Hop) -> bool:
-    readers = _workers(probe.reader, probe.details)
+def _same_reader(reader: str, identity: Mapping[str, str], details: Mapping[str, Any], hop: Hop) -> bool:
+    readers = _workers(reader, details)
     if any(a == b or _unsure_same(a, b) for a in readers for b in _workers(hop.backend, hop.details)):
         return True
-    return bool(probe.identity) and dict(probe.identity) == dict(hop.identity)
+    return bool(identity) and dict(identity) == dict(hop.identity)
 
 
 def _workers(backend: str, details: Mapping[str, Any]) -> set[str]:
@@ -237,10 +248,10 @@ class _Walk:
         tool = READ_BY.get(node.modality)
         if tool is None or node.sound_only:
             return "no reader for sounds" if node.sound_only else f"no reader for {node.modality}"
-        if any(h.tool == tool for h in node.read_by_hops):
-            return "reader equals next hop"
         failed = next((p.error for p in readings if p.error is not None), None)
-        return f"the reader failed: {failed.message}" if failed else "not read"
+        if failed:
+            return f"the reader failed: {failed.message}"
+        return "reader equals next hop" if any(h.tool == tool for h in node.read_by_hops) else "not read"
 
     def _leaving(self, ref: ArtifactRef, step: str | None = None) -> tuple[Hop, ...]:
         """Hops that take the node as content."""

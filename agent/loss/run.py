@@ -14,12 +14,13 @@ from hopline.agent.hops.records import ArtifactRef, Hop, Probe, RunRecord
 from hopline.agent.loss.extraction import English, Extractor
 from hopline.agent.loss.facts import Alignment, Fact, align
 from hopline.agent.loss.grammar import probe_in
-from hopline.agent.loss.nodes import READ_BY, Evidence, Node, read_nodes, usable_readers
+from hopline.agent.loss.nodes import Evidence, Node, may_read, read_nodes, usable_readers
 from hopline.agent.loss.plugins import metrics
 from hopline.agent.loss.recoding import recoding_score
 from hopline.agent.loss.score import Score, Signature
 from hopline.agent.loss.text import Encoder, TextMetric
-from hopline.tools.artifact import Artifact
+from hopline.tools.artifact import TEXT, Artifact
+from hopline.tools.backend import Backend
 from hopline.tools.notebook import drawn
 
 FORMAT = "hopline.loss/1"
@@ -155,25 +156,29 @@ def _plain(hop: HopLoss) -> dict[str, Any]:
 
 
 def probes_wanted(
-    run: RunRecord, hops: Sequence[Hop], probes: Sequence[Probe] = ()
-) -> list[tuple[ArtifactRef, int, str]]:
-    """What should be read before measuring: node, the hop that made it, and the tool to read it with.
+    run: RunRecord, hops: Sequence[Hop], readers: Callable[[str], Sequence[Backend]], probes: Sequence[Probe] = ()
+) -> list[tuple[Node, list[Backend]]]:
+    """What should be read before measuring, each node with those who may read it, the best first.
 
-    Left out: text, nodes with no source to compare with, nodes read already, and nodes that the
-    next hop reads with that very tool.
+    Left out: text, nodes with no source to compare with, nodes read already, and nodes that only the next hop's
+    own backend reads.
+
+    Args:
+        run: the run.
+        hops: all of its hops.
+        readers: of a modality, in order of preference.
+        probes: readings that there are.
     """
-    wanted: list[tuple[ArtifactRef, int, str]] = []
-    nodes = read_nodes(run, hops, (), None)
-    for node in nodes:
-        tool = READ_BY.get(node.modality)
-        if node.hop is None or tool is None or node.artifact is None or not node.sources or node.sound_only:
+    wanted: list[tuple[Node, list[Backend]]] = []
+    for node in read_nodes(run, hops, (), None):
+        if node.hop is None or node.artifact is None or node.modality == TEXT or not node.sources or node.sound_only:
             continue
-        if any(hop.tool == tool for hop in node.read_by_hops):
+        done = [p for p in probes if p.node.id == node.artifact.id]
+        if usable_readers(node, done) or any(node.artifact == other.artifact for other, _ in wanted):
             continue
-        done = [p for p in probes if p.node.id == node.artifact.id and p.reading is not None]
-        entry = (node.artifact, node.hop, tool)
-        if not usable_readers(node, done) and all(w[0].id != entry[0].id for w in wanted):
-            wanted.append(entry)
+        had = {probe.reader for probe in done if probe.reading is not None}
+        if able := [reader for reader in readers(node.modality) if reader.id not in had and may_read(reader, node)]:
+            wanted.append((node, able))
     return wanted
 
 

@@ -11,9 +11,10 @@ from typing import Self
 
 from hopline.tools.backend import Backend
 from hopline.tools.errors import BadPlan, MissingBackend, NotFound
+from hopline.tools.function import functions_of
 from hopline.tools.home import home
 from hopline.tools.mcp.settings import ServerSettings
-from hopline.tools.registry import Registry
+from hopline.tools.registry import Registry, installed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
@@ -29,7 +30,7 @@ class Profile(BaseModel):
         chat: model that plans and serves the text tools; empty for none.
         sees: chat model that takes pictures; empty for none.
         planner: `typed`, `assisted` or `chat`; empty for `assisted` where the local model is present, else `typed`.
-        tools_from: Python files whose `@tool` functions are registered.
+        tools_from: Python files whose `@tool` functions are registered; in a profile's file beside that file.
         models: models of the manifest that no backend names.
         large_models: models that `models pull PROFILE` leaves out; they are pulled by name.
         traces: where runs are written as OpenTelemetry spans, a JSON Lines file or an OTLP/HTTP address; empty for
@@ -116,14 +117,29 @@ def load_profile(name: str) -> Profile:
         found = {**_built_in(), **_own()}
         if name not in found:
             raise NotFound(f"there is no profile {name!r}; there are: {', '.join(sorted(found))}.")
-        text = found[name]
+        text, path = found[name], home() / "profiles" / name
     try:
-        return Profile.model_validate(tomllib.loads(text))
+        profile = Profile.model_validate(tomllib.loads(text))
+        beside = tuple(str(path.parent / Path(file).expanduser()) for file in profile.tools_from)
+        return profile.model_copy(update={"tools_from": beside})
     except tomllib.TOMLDecodeError as error:
         raise BadPlan(f"the profile {name} is not TOML: {error}.") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BadPlan(f"the profile {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def registry_for(profile: Profile) -> Registry:
+    """The installed tools, and those of the profile's own Python files, which are run for it.
+
+    Raises:
+        BadInput: a file is not there, or marks no tool.
+        BadPlan: a function is not a tool, or two are called the same.
+    """
+    registry = installed()
+    for function in functions_of(map(Path, profile.tools_from)):
+        registry.add_function(function)
+    return registry
 
 
 def profile_names() -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hopline.agent import Agent, Attachment, RunFailed
+from hopline.agent.experiments.grid import registry_with_channels
 from hopline.agent.hops.journal import Journal
 from hopline.agent.running.events import Event
 from hopline.agent.running.profile import Profile, load_profile, profile_names
@@ -198,6 +199,19 @@ def test_profiles(home: Path) -> None:
     (home / "profiles" / "worse.toml").write_text("not toml")
     with pytest.raises(BadPlan, match="not TOML"):
         load_profile("worse")
+
+
+def test_a_profile_brings_tools_of_ones_own(home: Path) -> None:
+    mine = "from hopline.tools import tool\n@tool\ndef shout(text: str) -> str:\n    return text.upper()\n"
+    (home / "profiles").mkdir(parents=True)
+    (home / "profiles" / "mine.py").write_text(mine)
+    (home / "profiles" / "mine.toml").write_text('name = "mine"\ntools_from = ["mine.py"]\n')
+    with Agent.from_profile("mine") as agent:
+        assert agent.run("good evening", chain="shout").outputs[0].text == "GOOD EVENING"
+    assert "shout" in registry_with_channels(profile=load_profile("mine"))
+    (home / "profiles" / "mine.py").unlink()
+    with pytest.raises(BadInput, match=r"mine\.py"):
+        Agent.from_profile("mine")
 
 
 def test_a_remote_backend_needs_a_profile_that_allows_it(agent: Agent) -> None:

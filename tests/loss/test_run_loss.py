@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from hopline.agent.hops.records import ArtifactRef, AttachmentRecord, Failure, H
 from hopline.agent.loss.grammar import SPEECH
 from hopline.agent.loss.run import HopLoss, RunLoss, measure, probes_wanted
 from hopline.tools.artifact import Artifact
-from hopline.tools.backend import MechanicalLoss
+from hopline.tools.backend import Backend, MechanicalLoss
 from hopline.tools.errors import NotFound
+from hopline.tools.image_captioning.offline import Offline
+from hopline.tools.speech_to_text.faster_whisper import FasterWhisper
 from rich.console import Console
 
 GOLDEN = Path(__file__).parent / "golden" / "loss-1.json"
@@ -25,6 +27,9 @@ SCENE = {
     "relations": [{"subject": "car", "relation": "next to", "object": "tree"}],
     "text": "",
 }
+
+
+READERS: Mapping[str, Sequence[Backend]] = {"audio": [FasterWhisper()], "image": [Offline()]}
 
 
 class Chain:
@@ -92,8 +97,10 @@ class Chain:
     def loss(self) -> RunLoss:
         return measure(self.run, self.hops, self.probes, self.read)
 
-    def wanted(self) -> list[tuple[int, str]]:
-        return [(hop, tool) for _, hop, tool in probes_wanted(self.run, self.hops, self.probes)]
+    def wanted(self) -> list[tuple[int | None, str]]:
+        """The hops whose outputs should be read, each with who does: the readers of the profile `offline`."""
+        found = probes_wanted(self.run, self.hops, READERS.__getitem__, self.probes)
+        return [(node.hop, reader.id) for node, able in found for reader in able]
 
 
 def demo(reference: str | None = MEMO, caption: str = "The picture shows two red cars and a green tree.") -> Chain:
@@ -278,7 +285,7 @@ def test_probes_are_wanted_where_nobody_else_reads() -> None:
     chain = demo()
     assert chain.wanted() == []
     chain.probes.clear()
-    assert chain.wanted() == [(4, "speech_to_text")]
+    assert chain.wanted() == [(4, "speech_to_text:faster-whisper")]
 
 
 def test_a_node_nobody_read_is_unscored_and_says_so() -> None:
@@ -338,7 +345,7 @@ def test_text_of_the_request_is_a_source() -> None:
     loss = chain.loss()
     assert [n.id for n in loss.nodes] == ["given1", "step1"]
     assert row(loss, "step1").against == "given1"
-    assert chain.wanted() == [(1, "image_captioning")]
+    assert chain.wanted() == [(1, "image_captioning:offline")]
 
 
 def test_a_question_is_not_a_source() -> None:

@@ -42,11 +42,11 @@ def add_to(app: typer.Typer) -> None:
 @contextmanager
 def _profile_and_registry(name: str) -> Iterator[tuple[Profile, Registry]]:
     """A profile and what can be called with it; its MCP servers are ended at the end."""
-    from hopline.agent.running.profile import load_profile
+    from hopline.agent.running.profile import load_profile, registry_for
     from hopline.tools.mcp import add_servers
-    from hopline.tools.registry import installed
 
-    profile, registry = load_profile(name), installed()
+    profile = load_profile(name)
+    registry = registry_for(profile)
     close = add_servers(profile.mcp, registry)
     try:
         yield profile, registry
