@@ -28,6 +28,7 @@ from hopline.agent.running.approval import Approve, approver
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.local_model import LocalModel
 from hopline.agent.running.profile import Profile, load_profile, registry_for
+from hopline.agent.running.readiness import for_planning
 from hopline.agent.running.runner import Runner, Wishes
 from hopline.agent.running.workers import Workers
 from hopline.agent.tracing.tracing import open_tracing
@@ -134,8 +135,8 @@ class Agent:
 
         Raises:
             NotFound, BadPlan: the profile is not there or does not read; a function is not a tool.
-            MissingExtra: the profile names MCP servers, and their package is not installed.
             BadInput: a Python file of the profile is not there, or marks no tool.
+            MissingExtra: the profile names MCP servers, and their package is not installed.
         """
         chosen = profile if isinstance(profile, Profile) else load_profile(profile)
         registry = registry_for(chosen)
@@ -205,22 +206,22 @@ class Agent:
         """A checked plan; what is asked of a language model for it goes into `exchanges`."""
         from hopline.agent.planning import assisted, chat, followup, typed
 
-        history = earlier.history()
+        history, registry = earlier.history(), for_planning(self.registry, self.profile)
 
         def by_types(said: str, given: Mapping[str, str]) -> Plan:
-            return typed.plan(said, self.registry, given)
+            return typed.plan(said, registry, given)
 
         def by_judgement(said: str, given: Mapping[str, str]) -> Plan:
             ask = partial(self._local_model.ask, purpose="plan", kept=exchanges, cancelled=cancelled)
-            return assisted.plan(said, self.registry, given, ask)
+            return assisted.plan(said, registry, given, ask)
 
         chosen = self._planner(planner)
         if chosen in ("typed", "assisted"):
             make = by_types if chosen == "typed" else by_judgement
-            made = followup.plan(request, self.registry, attachments, history, make)
+            made = followup.plan(request, registry, attachments, history, make)
         elif chosen == "chat":
             model = partial(chat_model, self.profile)
-            made = chat.plan(request, self.registry, attachments, model, exchanges, cancelled, history)
+            made = chat.plan(request, registry, attachments, model, exchanges, cancelled, history)
         elif chosen == "agent":
             raise UserError("the agent decides hop by hop: it has no plan to show.", hint="Run it.")
         else:
@@ -232,7 +233,7 @@ class Agent:
         if not route or not plan.steps or plan.errors:
             return plan
         free = plan.planner in PLANNERS and "again" not in plan.why
-        others = others_like(plan, request, self.registry, known) if free else []
+        others = others_like(plan, request, for_planning(self.registry, self.profile), known) if free else []
         tools = dict.fromkeys(name for one in (plan, *others) for name in one.tools)
         measured = costs(self.journal, self.registry, self.profile, tools, losses=route == "most-faithful")
         return self._checked(routed(plan, others, measured, route), known)

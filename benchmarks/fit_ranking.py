@@ -82,18 +82,16 @@ def described(shared: Path) -> list[Asked]:
         tools = map(tool_from_json, json.loads((shared / f"taskbench/{name}-tools.json").read_text()))
         registry = Registry(tools=tools)
         cases = _lines(shared / f"taskbench/{name}-dev.jsonl")
-        found += [_asked(name, registry, case, {}, case["nodes"]) for case in cases]
+        found += [_asked(name, registry, case, {}, [case["nodes"]]) for case in cases]
     bare = Registry(tools=[replace(tool, examples=()) for tool in installed()])
-    return found + [
-        _asked(BARE, bare, a.case, handles(a.case["attachments"]), a.case["accept"][0]) for a in own(shared)
-    ]
+    return found + [_asked(BARE, bare, a.case, handles(a.case["attachments"]), a.case["accept"]) for a in own(shared)]
 
 
 def own(shared: Path) -> list[Asked]:
     """What may be learned of tools that declare examples."""
     paths = (shared / "requests-dev.jsonl", HERE.parent / "agent/planning/requests.jsonl")
     cases = [case for path in paths for case in _lines(path)]
-    return [_asked(OWN, installed(), case, handles(case["attachments"]), case["accept"][0]) for case in cases]
+    return [_asked(OWN, installed(), case, handles(case["attachments"]), case["accept"]) for case in cases]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -101,12 +99,18 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _asked(
-    name: str, registry: Registry, case: Mapping[str, Any], attachments: Mapping[str, str], wanted: Sequence[str]
+    name: str,
+    registry: Registry,
+    case: Mapping[str, Any],
+    attachments: Mapping[str, str],
+    accept: Sequence[Sequence[str]],
 ) -> Asked:
+    """A request that asks for the first tools to accept of which all are there."""
     reading = Reading(case["request"], registry, attachments)
-    features = matcher(list(registry)).features(reading.parsed, reading.types)
-    known = np.array([float(tool.name in wanted) for tool in registry])
-    return Asked(name=name, registry=registry, case=case, features=features, wanted=known)
+    features = matcher(list(reading.registry)).features(reading.parsed, reading.types)
+    wanted = next(names for names in accept if set(names) <= set(reading.tools))
+    known = np.array([float(name in wanted) for name in reading.tools])
+    return Asked(name=name, registry=reading.registry, case=case, features=features, wanted=known)
 
 
 def fit(learned: Sequence[Asked]) -> Fitted:

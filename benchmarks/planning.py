@@ -45,7 +45,7 @@ Planner = Callable[[str, Registry, Mapping[str, str]], Plan]
 
 def encoder_alone(request: str, registry: Registry, attachments: Mapping[str, str]) -> Plan:
     """The baseline: the best tool of each clause, one after the other, no search."""
-    found = matcher(list(registry)).matches(parse(request), attachments.values())
+    found = matcher([tool for tool in registry if tool.planned]).matches(parse(request), attachments.values())
     steps: list[Step] = []
     for clause in sorted({m.clause for m in found}):
         best = max((m for m in found if m.clause == clause), key=lambda m: m.score)
@@ -90,7 +90,7 @@ def model_alone(request: str, registry: Registry, attachments: Mapping[str, str]
     reading = typed.Reading(request, registry, attachments)
     steps: list[Step] = []
     try:
-        named = judge(request, reading.matches, list(registry), attachments, ask, reading.worked()).names
+        named = judge(request, reading.matches, list(reading.registry), attachments, ask, reading.worked()).names
     except BackendFailed:
         named = ()
     for name in named:

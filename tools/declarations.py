@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -137,6 +138,16 @@ STANDARD_TOOLS: tuple[Tool, ...] = (
         "text",
         "Names sound events: classifies a sound, recognises the animal, bird, instrument, engine or alarm heard in it.",
         most={"type": "integer", "default": 5, "minimum": 1, "maximum": 50, "description": "labels at most"},
+    ),
+    replace(
+        _tool(
+            "audio_question_answering",
+            "audio, question: text",
+            "text",
+            "Answers a question about a recording in one go, by a model that hears: what is said about something, "
+            "who speaks, how many voices, in what mood, what else is heard.",
+        ),
+        planned=False,  # speech_to_text and question_answering do it everywhere
     ),
     _tool(
         "video_to_audio",

@@ -44,6 +44,7 @@ class Tool:
         required: parameters without a default that a plan has to give.
         side_effects: it changes something outside the run; never cached nor silently repeated.
         network: it cannot work without a network.
+        planned: planners choose it; without that only where a profile names a backend for it.
         licence: SPDX name or short note of what the declaration promises, where it matters.
     """
 
@@ -56,6 +57,7 @@ class Tool:
     required: tuple[str, ...] = ()
     side_effects: bool = False
     network: bool = False
+    planned: bool = True
     licence: str = ""
 
     def input(self, name: str) -> Port:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hopline.agent.acting.reader import MOST_CHOICES
+from hopline.agent.running.readiness import for_planning
 from hopline.agent.running.runner import Runner
 from hopline.tools.artifact import TEXT
 from hopline.tools.errors import HoplineError
@@ -39,8 +40,8 @@ _DECIDE_ARGUMENTS: dict[str, Any] = {
 def offered(runner: Runner) -> dict[str, Tool]:
     """The tools that a model may call by itself: those with a backend here and no effect outside the run."""
     found = {}
-    for tool in runner.registry:
-        if tool.side_effects or tool.name == DECIDE:
+    for tool in for_planning(runner.registry, runner.profile):
+        if tool.side_effects or tool.name == DECIDE or not tool.planned:
             continue
         try:
             runner.profile.choose(runner.registry, tool.name)

@@ -34,7 +34,7 @@ def plan(request: str, registry: Registry, attachments: Mapping[str, str], ask: 
     if reading.small_talk or not reading.matches:
         return search(reading, "typed")
     try:
-        judged = judge(request, reading.matches, list(registry), attachments, ask, reading.worked())
+        judged = judge(request, reading.matches, list(reading.registry), attachments, ask, reading.worked())
     except HoplineError as error:
         made = search(reading, "typed")
         return made.model_copy(update={"why": {**made.why, "fallback": str(error)}})

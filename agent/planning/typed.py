@@ -98,6 +98,7 @@ class Reading:
         request, registry, attachments: see `plan`.
 
     Attributes:
+        registry: the tools that planners choose from.
         parsed: clauses and literals.
         types: of what is given, attached or written.
         matches: of clauses and tools, best first.
@@ -105,7 +106,8 @@ class Reading:
     """
 
     def __init__(self, request: str, registry: Registry, attachments: Mapping[str, str]) -> None:
-        self.request, self.registry, self.attachments = request, registry, attachments
+        self.request, self.attachments = request, attachments
+        self.registry = registry = Registry(tools=[tool for tool in registry if tool.planned])
         self.parsed = parse(request, beginnings(registry), given=bool(attachments))
         self.tools = {tool.name: tool for tool in registry}
         self._matcher = matcher(list(registry))
@@ -318,6 +320,7 @@ def _options(
             for m in able
             if _takes(tools[m.tool], tools[chain[-1].tool])
             and all(m.tool != o.tool and not spans[m.tool] & spans[o.tool] for o in chain)
+            and not any(_asks(tools[m.tool]) & _asks(tools[o.tool]) for o in chain)
         ]
         options += sorted((c for c in chains if any(m.tool == surest.tool for m in c)), key=_turned) if surest else []
     return options
@@ -341,6 +344,11 @@ def _turned(chain: Sequence[Match]) -> int:
 
 def _takes(second: Tool, first: Tool) -> bool:
     return bool(second.inputs) and second.inputs[0].type in {port.type for port in first.outputs}
+
+
+def _asks(tool: Tool) -> set[str]:
+    """What the words of a clause are to it beside what it works on, a question: one clause asks it of one tool."""
+    return {port.name for port in tool.inputs[1:] if port.type == TEXT and not port.name.startswith(TEXT)}
 
 
 def _span(match: Match, tools: Mapping[str, Tool], clause: Clause) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 
@@ -63,9 +63,9 @@ def nearest(
     """
     import numpy as np
 
-    every = worked()
+    every = [replace(one, accept=tuple(a for a in one.accept if set(a) <= set(tools))) for one in worked()]
     near = vectors.encode_fixed([one.request for one in every]) @ vectors.encode([request])[0]
     same = np.array([sorted(one.attachments) == sorted(kinds) for one in every])
-    able = [bool(one.tools) and set(one.tools) <= set(tools) and one.request != request for one in every]
+    able = [any(one.accept) and one.request != request for one in every]
     order = [int(place) for place in np.argsort(-(near + _SAME_GIVEN * same), kind="stable") if able[place]]
     return [every[place] for place in reversed(order[:count])] if len(order) >= count else []

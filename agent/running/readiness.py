@@ -15,6 +15,7 @@ from hopline.tools.machine import Machine
 from hopline.tools.models import Model, manifest
 from hopline.tools.pretrained import Pretrained
 from hopline.tools.registry import Registry
+from hopline.tools.spec import Tool
 
 ENCODER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """Read by the typed planner and by the measurement of loss, whatever the profile."""
@@ -180,6 +181,18 @@ def _can_be_pulled(profile: Profile) -> bool:
         return load_profile(profile.name) == profile
     except HoplineError:
         return False
+
+
+def for_planning(registry: Registry, profile: Profile) -> Registry:
+    """The tools as planners see them: one that they leave alone else is theirs where the profile's backend is ready."""
+
+    def served(tool: Tool) -> bool:
+        try:
+            return tool.name in profile.backends and is_ready(profile.choose(registry, tool.name))
+        except HoplineError:
+            return False
+
+    return Registry(tools=[replace(tool, planned=tool.planned or served(tool)) for tool in registry])
 
 
 def callable_backends(registry: Registry, profile: Profile, tool: str) -> list[str]:

@@ -29,6 +29,7 @@ OUTPUT_WORDS = {
     "image_ocr": "text read",
     "visual_question_answering": "answer",
     "question_answering": "answer",
+    "audio_question_answering": "answer",
     "summarization": "summary",
     "translation": "translation",
     "text_to_audio": "sound",

@@ -67,7 +67,7 @@ def test_the_model_sees_declarations_handles_and_types_alone(ollama: OllamaServe
     system, user = (message["content"] for message in ollama.asked[1]["messages"])
     assert user == f"{REQUEST}\nimage1 is attached, of type image."
     assert "- visual_question_answering (image, question: text -> text)" in system
-    assert all(f"- {tool.name} (" in system for tool in installed())
+    assert all((f"- {tool.name} (" in system) == tool.planned for tool in installed())
 
 
 @pytest.mark.parametrize(

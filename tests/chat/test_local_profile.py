@@ -53,7 +53,10 @@ def test_it_plans_with_one_model_and_sees_with_another() -> None:
     registry = installed()
     for tool, backend in profile.backends.items():
         assert profile.choose(registry, tool).id == backend
-    assert {tool.name for tool in registry} - set(profile.backends) == {"audio_classification"}
+    assert {tool.name for tool in registry} - set(profile.backends) == {
+        "audio_classification",
+        "audio_question_answering",
+    }
 
 
 def test_with_ollama_down(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +97,8 @@ def test_nobody_gets_a_server_unasked() -> None:
     registry = installed()
     mine = Profile(name="mine")
     for tool in registry:
-        assert not mine.choose(registry, tool.name).asks_server
+        if tool.planned:
+            assert not mine.choose(registry, tool.name).asks_server
 
 
 def test_sizes() -> None:

@@ -65,7 +65,7 @@ def test_the_model_sees_request_declarations_and_types_and_chooses_from_the_list
     assert plan.why["judged"] == plan.tools
     (messages,) = model.asked
     assert messages[-1]["content"] == f"{REQUEST}\nimage1 is attached, of type image."
-    every = [tool.name for tool in installed()]
+    every = [tool.name for tool in installed() if tool.planned]
     assert messages[0]["content"].count("\n- ") == len(every)
     assert model.schemas[0]["properties"]["tools"]["items"]["enum"] == every
 
@@ -87,6 +87,11 @@ def test_the_model_is_shown_the_nearest_worked_requests_over_these_tools_and_nev
         for one in nearest("Listen to it.", ["audio"], {t.name for t in others}, vectors)
     )
     assert nearest("Shout it.", [], {t.name for t in few}, vectors) == []
+    by_ear = ("audio_question_answering",)
+    everything = {tool.name for tool in installed()}
+    for names, there in ((everything, True), (everything - set(by_ear), False)):
+        heard = nearest("What time did the caller say she'd arrive?", ["audio"], names, vectors)
+        assert (by_ear in {one.tools for one in heard}) == there
     every = {name for one in worked() for tools in one.accept for name in tools}
     assert every == {tool.name for tool in installed()}
 

@@ -17,7 +17,7 @@ from hopline.tools.chat.model import ChatModel, Reply, Settings
 from hopline.tools.chat.ollama import OllamaModel, identity_of, note_digest
 from hopline.tools.chat.server import full_tag, server
 from hopline.tools.chat.sizes import pull_command, size_bytes
-from hopline.tools.errors import HoplineError, MissingModel, MissingServer
+from hopline.tools.errors import HoplineError, InputRefused, MissingModel, MissingServer
 
 CHAT_MODEL = "ollama:qwen2.5"
 VISION_MODEL = "llama3.2-vision"
@@ -142,6 +142,18 @@ class ChatBackend(Backend):
             seed=call.seed,
             on_text=_reporting(call, most_tokens),
         )
+
+
+def question_from(call: Call, what: str) -> str:
+    """What a model is told to answer from a picture or recording.
+
+    Raises:
+        InputRefused: there is no word in the question.
+    """
+    question = call.one("question").text.strip()
+    if not any(c.isalnum() for c in question):
+        raise InputRefused("there is no question.")
+    return f"Answer this question from the {what}; if the {what} does not answer it, say so. Question: {question}"
 
 
 def flagged(details: dict[str, Any], *flags: str) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class ChatModel(ABC):
         settings: how it answers.
         remote: what it is told leaves this machine.
         takes_pictures: whether it does; True where nobody says.
+        takes_sounds: the same of recordings.
         calls_tools: whether it can natively; None where nobody says.
     """
 
@@ -109,6 +110,7 @@ class ChatModel(ABC):
 
     remote: bool = True
     takes_pictures: bool = True
+    takes_sounds: bool = True
     calls_tools: bool | None = None
 
     @property
@@ -235,6 +237,8 @@ class ChatModel(ABC):
     def _check_room(self, request: Request) -> None:
         if not self.takes_pictures and any(message.images for message in request.messages):
             raise InputRefused(f"{self.name} takes no pictures.", hint="Name a vision model, such as llama3.2-vision.")
+        if not self.takes_sounds and any(message.sounds for message in request.messages):
+            raise InputRefused(f"{self.name} hears nothing.", hint="Name one such as openai:gpt-4o-audio-preview.")
         context = self.context_tokens
         if context is None:
             return

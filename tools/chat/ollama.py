@@ -41,6 +41,8 @@ class OllamaModel(ChatModel):
         BadPlan: the server passes it on to another machine, which its name does not say.
     """
 
+    takes_sounds = False
+
     def __init__(self, model: str, server: Server, settings: Settings) -> None:
         super().__init__(f"ollama:{model}", settings)
         self.model = model

@@ -35,6 +35,7 @@ class ProviderModel(ChatModel):
         self._chat = client or _opened(name, settings)
         profile: Any = getattr(self._chat, "profile", None) or {}
         self.takes_pictures = bool(profile.get("image_inputs", True))
+        self.takes_sounds = bool(profile.get("audio_inputs", True))
         self.calls_tools = profile.get("tool_calling")
         self._context: int | None = profile.get("max_input_tokens")
 

@@ -12,9 +12,8 @@ from typing import ClassVar
 
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Call, MechanicalLoss, Result
-from hopline.tools.chat.backend import VISION_MODEL, ChatBackend, cut_loss, flagged
+from hopline.tools.chat.backend import VISION_MODEL, ChatBackend, cut_loss, flagged, question_from
 from hopline.tools.chat.message import PIXELS_A_TOKEN, Message
-from hopline.tools.errors import InputRefused
 
 MOST_PIXELS = 1568 * 1568
 """Larger pictures are made smaller: beyond this the common vision models do it themselves, and say nothing."""
@@ -90,10 +89,7 @@ class ChatAnswering(ChatVision):
     most_tokens = 500
 
     def instruction(self, call: Call) -> str:
-        question = call.one("question").text.strip()
-        if not any(c.isalnum() for c in question):
-            raise InputRefused("there is no question.")
-        return f"Answer this question from the picture; if the picture does not answer it, say so. Question: {question}"
+        return question_from(call, "picture")
 
 
 class ChatOcr(ChatVision):

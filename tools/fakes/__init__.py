@@ -14,6 +14,7 @@ from hopline.tools.fakes.carriers import drawn, filmed, spoken, text_in
 from hopline.tools.fakes.lossy import (
     LOSSY,
     FakeAudioClassification,
+    FakeAudioQuestionAnswering,
     FakeImageCaptioning,
     FakeImageOcr,
     FakeQuestionAnswering,
@@ -57,6 +58,7 @@ __all__ = [
     "Fail",
     "FailTogether",
     "FakeAudioClassification",
+    "FakeAudioQuestionAnswering",
     "FakeImageCaptioning",
     "FakeImageOcr",
     "FakeQuestionAnswering",

@@ -202,6 +202,12 @@ class FakeAudioClassification(Lossy):
     tool = "audio_classification"
 
 
+class FakeAudioQuestionAnswering(Lossy):
+    """`audio_question_answering:fake`: answers any question with all that the WAV carries."""
+
+    tool = "audio_question_answering"
+
+
 class FakeTextToAudio(Lossy):
     """`text_to_audio:fake`: a WAV that carries the text."""
 
@@ -231,6 +237,7 @@ LOSSY: tuple[type[Lossy], ...] = (
     FakeTranslation,
     FakeQuestionAnswering,
     FakeAudioClassification,
+    FakeAudioQuestionAnswering,
     FakeTextToAudio,
     FakeVideoToAudio,
     FakeVideoToImage,
