@@ -76,6 +76,8 @@ def test_what_is_sent_and_what_comes_back(server: OpenAIServer, kind: type[ChatB
         wav = base64.b64decode(parts["input_audio"]["input_audio"]["data"])
         assert decode_audio(Artifact(data=wav, modality="audio", media_type="audio/wav"))[1] == 16_000
         assert [loss.kind for loss in result.mechanical_losses] == ["resampled"]
+        (row,) = result.exchanges[0].messages[1]["sounds"]
+        assert row == {"id": Artifact(data=wav, modality="audio", media_type="audio/wav").id, "media_type": "audio/wav"}
     else:
         assert parts["image_url"]["image_url"]["url"].startswith("data:image/png;base64,")
     if "question" in call(kind).inputs:
@@ -113,6 +115,12 @@ def test_what_goes_wrong(server: OpenAIServer, kind: type[ChatBackend], model: s
     server.script = lambda request: said("Two", finish_reason="length")
     loss = backend.call(call(kind)).mechanical_losses[-1]
     assert loss.message == "the answer was cut at 500 tokens, its limit"
+
+
+def test_a_model_without_ears_is_told_nothing(server: OpenAIServer) -> None:
+    with pytest.raises(InputRefused, match="openai:gpt-4o hears nothing"):
+        ChatHearing(SEES).call(call(ChatHearing))
+    assert server.asked == []
 
 
 def test_what_leaves_this_machine(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,12 @@ def test_no_name_of_a_chat_model(name: str) -> None:
         open_chat(name)
 
 
+@pytest.mark.parametrize("name", ["local", "local:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"])
+def test_the_local_model_is_none(name: str) -> None:
+    with pytest.raises(BadPlan, match="does not hold a conversation"):
+        open_chat(name)
+
+
 # -- replies that are not whole ----------------------------------------------------------------
 
 BROKEN: dict[str, tuple[list[Line], type[HoplineError], str]] = {

@@ -27,6 +27,12 @@ def open_chat(name: str, settings: Settings | None = None) -> ChatModel:
         BadPlan: the name is not one.
     """
     provider, colon, model = name.partition(":")
+    if provider == "local":
+        raise BadPlan(
+            f"{name!r}: the small model of this machine does not hold a conversation.",
+            hint="It plans with --planner assisted and works on texts as summarization:local; for the rest name "
+            "a larger one, such as ollama:qwen2.5.",
+        )
     if not colon or not provider or not model:
         raise BadPlan(f"{name!r} names no chat model.", hint="Write provider:model, such as ollama:qwen2.5.")
     chosen = settings or Settings()
