@@ -18,13 +18,14 @@ _STEPS_SHARE = 0.95
 """Of the work; the rest is decoding."""
 
 
-def open_pipeline(kind: Any, folder: Path, dtype: str) -> Any:
+def open_pipeline(kind: Any, folder: Path, dtype: str, **parts: Any) -> Any:
     """A pipeline on this machine's device, weights from safetensors, no code from the folder.
 
     Args:
         kind: `DiffusionPipeline`, or an automatic class of diffusers that picks one.
         folder: checked by `hopline.tools.weights.check`.
         dtype: torch's name of the number format.
+        parts: of the pipeline, loaded already.
     """
     import torch
 
@@ -34,15 +35,16 @@ def open_pipeline(kind: Any, folder: Path, dtype: str) -> Any:
         use_safetensors=True,
         trust_remote_code=False,
         dtype=getattr(torch, dtype),
-        variant=_variant(folder),
+        variant=variant_of(folder),
+        **parts,
     )
     return pipeline.to(device())
 
 
-def _variant(folder: Path) -> str | None:
-    """`fp16` where some part has no other weights."""
-    for part in {path.parent for path in folder.glob("*/*.safetensors")}:
-        if all(".fp16" in path.name for path in part.glob("*.safetensors")):
+def variant_of(folder: Path, part: str = "*") -> str | None:
+    """`fp16` where that part of a pipeline, or any, has no other weights."""
+    for place in {path.parent for path in folder.glob(f"{part}/*.safetensors")}:
+        if all(".fp16" in path.name for path in place.glob("*.safetensors")):
             return "fp16"
     return None
 
@@ -91,6 +93,9 @@ def cut_at_windows(pipeline: Any, arguments: Mapping[str, Any]) -> list[Mechanic
             if not part.startswith("tokenizer") or tokenizer is None:
                 continue
             window = _window(pipeline, arguments, tokenizer)
+            if prompt == "negative_prompt" and (type(pipeline).__name__, part) == ("AudioLDM2Pipeline", "tokenizer_2"):
+                # It pads no prompt, and cuts the negative one to the length of the other.
+                window = min(window, len(tokenizer(arguments["prompt"])["input_ids"]))
             _, loss = cut_words(text, tokenizer, window) if text and window < _NO_WINDOW else (text, None)
             if loss is not None:
                 encoder = getattr(pipeline, part.replace("tokenizer", "text_encoder"), None)

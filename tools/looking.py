@@ -115,14 +115,8 @@ class Looking(Pretrained):
                 num_beams=1,
                 stopping_criteria=[watching],
             )
-        rows = made.cpu()
-        prompt = shown["input_ids"].cpu() if "input_ids" in shown else None
-        if (
-            prompt is not None
-            and rows.shape[1] >= prompt.shape[1]
-            and bool((rows[:, : prompt.shape[1]] == prompt).all())
-        ):
-            rows = rows[:, prompt.shape[1] :]
+        # Before that stands what the model was asked, or its mark of a beginning, which may be that of an end.
+        rows = made[:, -begun:].cpu()
         return [
             Written(
                 text=self._tokenizer.decode(row, skip_special_tokens=True).strip(),
@@ -136,7 +130,7 @@ class Looking(Pretrained):
         ]
 
     def _unfinished(self, row: Any, tokens: int) -> tuple[MechanicalLoss, ...]:
-        if tokens < self.most_tokens or self._ends() & set(row.tolist()[1:]):
+        if tokens < self.most_tokens or self._ends() & set(row.tolist()):
             return ()
         message = f"the text was cut at {self.most_tokens} tokens, its limit"
         return (MechanicalLoss(kind="truncated", message=message, after=self.most_tokens, unit="tokens"),)

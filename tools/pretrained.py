@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -31,6 +32,7 @@ class Pretrained(Backend):
     Identity: sha256 over the model's files, the device and the number format it computes in.
     """
 
+    code_version = "2"
     extra = "image"
     large = True
     default_model: ClassVar[str] = ""
@@ -160,13 +162,14 @@ def generator(seed: int) -> Any:
     return torch.Generator("cpu").manual_seed(seed)
 
 
-def load_model(kind: Any, folder: Path, dtype: str) -> tuple[Any, list[str]]:
+def load_model(kind: Any, folder: Path, dtype: str, variant: str | None = None) -> tuple[Any, list[str]]:
     """A model of transformers from a checked folder, ready to use on this machine's device.
 
     Args:
         kind: the class, or an automatic one.
         folder: checked by `hopline.tools.weights.check`.
         dtype: torch's name of the number format.
+        variant: part of the names of its weights, `fp16`.
 
     Returns:
         The model, and the names of weights that the folder lacks: they are made up, and the output with them.
@@ -179,6 +182,7 @@ def load_model(kind: Any, folder: Path, dtype: str) -> tuple[Any, list[str]]:
         trust_remote_code=False,
         use_safetensors=True,
         dtype=getattr(torch, dtype),
+        variant=variant,
         output_loading_info=True,
     )
     # Used in training alone; what Wav2Vec2 was published without.
@@ -237,13 +241,11 @@ def cut_words(text: str, tokenizer: Any, window: int) -> tuple[str, MechanicalLo
     whole = tokens(text)
     if whole <= room:
         return text, None
-    low, high = 0, len(text)
-    while low < high:  # the longest beginning that fits
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if tokens(text[:middle]) <= room else (low, middle - 1)
-    # A word that is cut in its middle is cut; where a script has no spaces, a character is.
-    begun = re.search(r"\S*\Z", text[:low]) if low < len(text) and not text[low].isspace() else None
-    at = (begun.start() or low) if begun else low
+    # By whole words: the beginning of a word may have more tokens than the word.
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    fit = bisect_right(ends, room, key=lambda end: tokens(text[:end]))
+    # Where a script has no spaces, a character is cut.
+    at = ends[fit - 1] if fit else bisect_right(range(1, len(text)), room, key=lambda end: tokens(text[:end]))
     cut = text[at:].split()
     shown = " ".join(cut[:_SHOWN_WORDS]) + (" …" if len(cut) > _SHOWN_WORDS else "")
     kept = len(text[:at].split())
@@ -254,4 +256,4 @@ def cut_words(text: str, tokenizer: Any, window: int) -> tuple[str, MechanicalLo
         after=kept,
         unit="words",
     )
-    return text[:at].rstrip(), loss
+    return text[:at], loss

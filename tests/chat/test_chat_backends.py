@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from PIL import Image
 
 VISION = "llama3.2-vision:latest"
 TEXT = "qwen2.5:latest"
+INSTALLED = [kind for entry in entry_points(group="hopline.backends") if issubclass(kind := entry.load(), ChatBackend)]
 KINDS: list[type[ChatBackend]] = [Captioning, Answering, Ocr, Summarization, Translation, QuestionAnswering]
 
 
@@ -52,7 +54,7 @@ def call(kind: type[Backend], text: str = "Two red cats sit on a boat.", **param
     return Call(inputs={port.name: made[port.name] for port in tool.inputs}, parameters=parameters, seed=5)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.tool}")
+@pytest.mark.parametrize("kind", INSTALLED, ids=lambda kind: f"{kind.tool}:{kind.name}")
 def test_it_conforms(ollama: OllamaServer, kind: type[ChatBackend]) -> None:
     ollama.script = lambda _: words("Two red", " cats.")
     tool = next(tool for tool in STANDARD_TOOLS if tool.name == kind.tool)

@@ -15,8 +15,6 @@ from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Call
 from hopline.tools.audio_classification.transformers import Transformers as Naming
 from hopline.tools.audio_classification.transformers import _windows as cut_in_windows
-from hopline.tools.conformance import check_backend
-from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.errors import BadPlan, InputRefused
 from hopline.tools.media import encode_wav
 from hopline.tools.registry import installed
@@ -27,8 +25,6 @@ from hypothesis import strategies as st
 
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAOINSHR"]
 """Of the tiny model."""
-
-TOOLS = {tool.name: tool for tool in STANDARD_TOOLS}
 
 
 def noise(seconds: float, rate_hz: int = 16_000, seed: int = 0) -> Artifact:
@@ -55,11 +51,6 @@ def writing(tiny_ctc: Path) -> Writing:
 
 
 # -- sounds ------------------------------------------------------------------------------------
-
-
-def test_a_classifier_conforms(tiny_ast: Path) -> None:
-    calls = [heard(noise(1.0)), heard(noise(2.0, 22_050, seed=1), most=2)]
-    assert check_backend(Naming(str(tiny_ast)), TOOLS["audio_classification"], calls) == []
 
 
 def test_the_whole_recording_is_heard(naming: Naming) -> None:
@@ -93,11 +84,6 @@ def test_windows_leave_nothing_out(size: int, window: int) -> None:
 
 
 # -- speech ------------------------------------------------------------------------------------
-
-
-def test_a_reader_of_speech_conforms(tiny_ctc: Path) -> None:
-    calls = [heard(noise(1.0)), heard(noise(2.0, 22_050, seed=1))]
-    assert check_backend(Writing(str(tiny_ctc)), TOOLS["speech_to_text"], calls) == []
 
 
 def test_words_have_their_times(writing: Writing) -> None:

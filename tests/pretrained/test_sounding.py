@@ -1,7 +1,8 @@
-"""Music by a tiny MusicGen, sounds by a tiny Stable Audio."""
+"""Music by a tiny MusicGen, sounds by a tiny Stable Audio and a tiny AudioLDM 2."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ from hopline.agent import Agent
 from hopline.agent.hops.journal import Journal
 from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Call
-from hopline.tools.conformance import check_backend
-from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.errors import BackendFailed, BadPlan, HopCancelled, InputRefused
 from hopline.tools.media import decode_audio
 from hopline.tools.registry import installed
@@ -20,10 +19,9 @@ from hopline.tools.text_to_audio.diffusers import Diffusers
 from hopline.tools.text_to_audio.made import finished
 from hopline.tools.text_to_audio.transformers import Transformers
 
-# The layers of Stable Audio are built on what torch calls old.
-pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+# Stable Audio and AudioLDM 2 are built on what torch and transformers call old.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(weight_norm|past_key_values):FutureWarning")
 
-TOOL = next(tool for tool in STANDARD_TOOLS if tool.name == "text_to_audio")
 LONG = "how many dogs sits on the red boat in the house of two cats and three dogs one yes"
 
 
@@ -46,12 +44,11 @@ def stable_audio(tiny_stable_audio: Path) -> Diffusers:
     return backend
 
 
-def test_musicgen_conforms(tiny_musicgen: Path) -> None:
-    assert check_backend(Transformers(str(tiny_musicgen)), TOOL, [asked(duration_s=0.2)]) == []
-
-
-def test_stable_audio_conforms(tiny_stable_audio: Path) -> None:
-    assert check_backend(Diffusers(str(tiny_stable_audio)), TOOL, [asked(steps=2)]) == []
+@pytest.fixture(scope="module")
+def audioldm2(tiny_audioldm2: Path) -> Diffusers:
+    backend = Diffusers(str(tiny_audioldm2))
+    backend.load()
+    return backend
 
 
 def test_the_seed_decides_the_music(musicgen: Transformers) -> None:
@@ -60,11 +57,52 @@ def test_the_seed_decides_the_music(musicgen: Transformers) -> None:
     assert musicgen.call(asked(seed=2)).outputs != first
 
 
-def test_seed_words_and_steps_decide_the_sound(stable_audio: Diffusers) -> None:
-    first = stable_audio.call(asked(steps=2)).outputs
-    assert stable_audio.call(asked(steps=2, seed=2)).outputs != first
-    assert stable_audio.call(asked("blue dog", steps=2)).outputs != first
-    assert stable_audio.call(asked(steps=3)).outputs != first
+@pytest.mark.parametrize("kind", ["stable_audio", "audioldm2"])
+def test_seed_words_and_steps_decide_the_sound(kind: str, request: pytest.FixtureRequest) -> None:
+    backend = request.getfixturevalue(kind)
+    first = backend.call(asked(steps=2)).outputs
+    assert backend.call(asked(steps=2, seed=2)).outputs != first
+    assert backend.call(asked("blue dog", steps=2)).outputs != first
+    assert backend.call(asked(steps=3)).outputs != first
+
+
+def test_audioldm_writes_on_with_the_weights_it_was_published_with(audioldm2: Diffusers, tiny_audioldm2: Path) -> None:
+    from safetensors.torch import load_file
+
+    model = audioldm2._pipeline.language_model
+    published = load_file(tiny_audioldm2 / "language_model" / "model.safetensors")
+    assert published
+    assert all(model.transformer.get_parameter(name).equal(weight) for name, weight in published.items())
+    assert audioldm2._pipeline.generate_language_model(model.transformer.wte.weight[None, :5]).shape == (1, 8, 16)
+
+
+def test_audioldm_of_half_precision_alone(audioldm2: Diffusers, tiny_audioldm2: Path, tmp_path: Path) -> None:
+    """As `models pull` takes it."""
+    folder = shutil.copytree(tiny_audioldm2, tmp_path / "halves")
+    for path in list(folder.rglob("*.safetensors")):
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    halves = Diffusers(str(folder))
+    halves.load()
+    assert halves.call(asked(steps=1)).outputs == audioldm2.call(asked(steps=1)).outputs
+
+
+def test_each_encoder_of_audioldm_has_its_window(audioldm2: Diffusers) -> None:
+    result = audioldm2.call(asked(LONG, steps=1, negative_prompt=f"no {LONG}"))
+    told = [loss.message for loss in result.mechanical_losses]
+    assert told == [
+        "by the text encoder ClapModel read are 60 of 84 tokens; cut: cats and three dogs one yes",
+        "by the text encoder T5EncoderModel read are 12 of 20 tokens; cut: of two cats and three dogs one yes",
+        "of the negative prompt by the text encoder ClapModel read are 60 of 87 tokens; "
+        "cut: cats and three dogs one yes",
+        "of the negative prompt by the text encoder T5EncoderModel read are 12 of 21 tokens; "
+        "cut: house of two cats and three dogs one yes",
+    ]
+
+
+def test_a_negative_prompt_is_cut_to_the_length_of_the_prompt(audioldm2: Diffusers) -> None:
+    """So AudioLDM 2 has it, for its T5 alone."""
+    (loss,) = audioldm2.call(asked("red cats", steps=1, negative_prompt="blue dogs two cats")).mechanical_losses
+    assert loss.message.endswith("T5EncoderModel read are 3 of 5 tokens; cut: two cats")
 
 
 def test_music_of_the_length_that_is_asked(musicgen: Transformers) -> None:

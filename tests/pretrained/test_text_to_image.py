@@ -17,14 +17,11 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.running.events import Event
 from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Call, Result
-from hopline.tools.conformance import check_backend
-from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.errors import BackendFailed, HopCancelled, InputRefused
 from hopline.tools.media import decode_image
 from hopline.tools.registry import installed
 from hopline.tools.text_to_image.diffusers import GOOD, Diffusers
 
-TOOL = next(tool for tool in STANDARD_TOOLS if tool.name == "text_to_image")
 FAST: dict[str, Any] = {"size": 64, "steps": 2}
 LONG = "a red cat sits on a blue boat and looks at the green house behind the trees and two dogs and the green cats"
 """More letters than CLIP reads; the tokenizer of the tiny model gives each a token."""
@@ -54,10 +51,6 @@ def pixels(result: Result) -> Any:
 
 
 # -- the backend -------------------------------------------------------------------------------
-
-
-def test_it_conforms(tiny_diffusion: Path) -> None:
-    assert check_backend(Diffusers(str(tiny_diffusion)), TOOL, [drawing(), drawing("two dogs", guidance=3.0)]) == []
 
 
 def test_seed_and_words_decide_the_picture(backend: Diffusers) -> None:
@@ -107,6 +100,34 @@ def test_words_beyond_the_window_are_told_and_have_no_effect(backend: Diffusers)
     # The first cut word is read in part at most: what follows it changes nothing.
     assert result.outputs == backend.call(drawing(" ".join(words[: kept + 2]))).outputs
     assert result.outputs != backend.call(drawing(" ".join(words[: kept - 1]))).outputs
+
+
+def test_each_of_two_encoders_has_its_window(tiny_sdxl: Path) -> None:
+    backend = Diffusers(str(tiny_sdxl))
+    backend.load()
+    result = backend.call(drawing(LONG))
+    first, second = result.mechanical_losses
+    assert first.message.startswith("by the text encoder CLIPTextModel read are 77 of")
+    assert second.message == first.message.replace("CLIPTextModel", "CLIPTextModelWithProjection")
+    kept = int(first.after or 0)
+    assert result.outputs == backend.call(drawing(" ".join(LONG.split()[: kept + 2]))).outputs
+    assert result.outputs != backend.call(drawing(" ".join(LONG.split()[: kept - 1]))).outputs
+
+
+def test_flux_reads_as_far_as_t5_does(tiny_flux: Path) -> None:
+    backend = Diffusers(str(tiny_flux))
+    backend.load()
+    (gist,) = backend.call(drawing(LONG)).mechanical_losses
+    assert gist.message.startswith("by the text encoder CLIPTextModel read are 77 of")
+    words = ["red", "blue"] * 130
+    result = backend.call(drawing(" ".join(words)))
+    _, cut = result.mechanical_losses
+    assert cut.message == "by the text encoder T5EncoderModel read are 256 of 261 tokens; cut: blue red blue red blue"
+    assert (cut.before, cut.after) == (260, 255)
+    assert result.outputs == backend.call(drawing(" ".join(words[:255]))).outputs
+    assert result.outputs != backend.call(drawing(" ".join(words[:250]))).outputs
+    ignored = backend.call(drawing(guidance=2.0, negative_prompt="trees")).mechanical_losses
+    assert [loss.message for loss in ignored] == ["had no effect, with guidance of 1 it is not read: negative_prompt"]
 
 
 def test_a_negative_prompt_has_its_window_too(backend: Diffusers) -> None:
@@ -254,8 +275,6 @@ def test_its_time_limit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (made.status, hop.error and hop.error.reason) == ("failed", "timeout")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_twenty_diffusions_take_no_more_memory_than_ten(agent: Agent) -> None:
     resident: list[int] = []
     for seed in range(20):

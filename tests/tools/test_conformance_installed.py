@@ -12,31 +12,32 @@ import numpy as np
 import pytest
 from hopline.agent.running.profile import load_profile
 from hopline.tools import Artifact, Backend, Call, Result, Tool
+from hopline.tools.chat.backend import ChatBackend
 from hopline.tools.conformance import check_backend
 from hopline.tools.declarations import STANDARD_TOOLS
 from hopline.tools.media import encode_png
 from hopline.tools.pretrained import Pretrained
 from hopline.tools.registry import installed
+from hopline.tools.speech_server import SpeechServer
 from PIL import Image, ImageDraw, ImageFont
 
 pytestmark = pytest.mark.models
 
+ELSEWHERE = (ChatBackend, SpeechServer, Pretrained)
+"""Families whose installed backends all pass it in tests/chat/test_chat_backends, test_speech_server (against a server
+that speaks the API) and tests/pretrained/test_conformance (with tiny models of the real classes)."""
+
 OURS = [
     entry
     for entry in entry_points(group="hopline.backends")
-    # Those that ask a server pass it in tests/chat and test_speech_server, against one that speaks its API; those on
-    # models of the hub in tests/pretrained, with tiny ones of the real classes.
-    if entry.dist
-    and entry.dist.name == "hopline"
-    and not entry.load().asks_server
-    and not issubclass(entry.load(), Pretrained)
+    if entry.dist and entry.dist.name == "hopline" and not issubclass(entry.load(), ELSEWHERE)
 ]
 LARGE = load_profile("offline").large_models
 """Not pulled by `make test`."""
 
 
 def marks(entry: EntryPoint) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow] if set(entry.load().models) & set(LARGE) else []
+    return [pytest.mark.slow, pytest.mark.timeout(1200)] if set(entry.load().models) & set(LARGE) else []
 
 
 @pytest.mark.parametrize("entry", [pytest.param(entry.value, id=entry.name, marks=marks(entry)) for entry in OURS])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hopline.tools.backend import Call, Result
-from hopline.tools.diffusion import asked, cut_at_windows, defaults, open_pipeline, watched
+from hopline.tools.diffusion import asked, cut_at_windows, defaults, open_pipeline, variant_of, watched
 from hopline.tools.errors import BackendFailed, BadPlan, InputRefused
 from hopline.tools.media import encode_wav
-from hopline.tools.pretrained import Pretrained, generator
+from hopline.tools.pretrained import Pretrained, generator, load_model
 from hopline.tools.text_to_audio.made import finished
 
 _LENGTHS = ("audio_length_in_s", "audio_end_in_s", "audio_duration", "duration")
@@ -38,7 +39,7 @@ class Diffusers(Pretrained):
     def open(self, folder: Path) -> None:
         from diffusers import DiffusionPipeline
 
-        self._pipeline = open_pipeline(DiffusionPipeline, folder, self.dtype)
+        self._pipeline = open_pipeline(DiffusionPipeline, folder, self.dtype, **_language_model(folder, self.dtype))
         self._length = next((name for name in _LENGTHS if name in defaults(self._pipeline)), "")
         if not self._length:
             kind = type(self._pipeline).__name__
@@ -89,3 +90,19 @@ class Diffusers(Pretrained):
             if rate:
                 return int(rate)
         raise BackendFailed(f"{self.model_name} does not say the rate of its samples.")
+
+
+def _language_model(folder: Path, dtype: str) -> dict[str, Any]:
+    """The GPT-2 of AudioLDM 2, whose published folders name a class that transformers no longer lets write.
+
+    How far it writes is in its configuration, from where transformers 5 drops it.
+    """
+    _, kind = json.loads((folder / "model_index.json").read_text("utf-8")).get("language_model") or (None, "")
+    if not str(kind).startswith("GPT2"):
+        return {}
+    from transformers import GPT2LMHeadModel
+
+    place = folder / "language_model"
+    model, _ = load_model(GPT2LMHeadModel, place, dtype, variant_of(folder, place.name))
+    model.config.max_new_tokens = json.loads((place / "config.json").read_text("utf-8")).get("max_new_tokens", 8)
+    return {"language_model": model}
