@@ -58,7 +58,8 @@ class RunOptions(TypedDict, total=False):
         seed: for whatever is random; 0 by default.
         out: folder to copy outputs into.
         on_event: told what happens, from several threads, one at a time.
-        labels: kept with the run, for who looks for it again.
+        labels: kept with the run, for who looks for it again. Runs whose `source` differs share no call of a backend
+            that is not deterministic.
         cancelled: set by anybody to stop the run, planning included; its own by default.
         approve: asked before each call of a tool that nobody here vouches for and that may change something; True
             for all of them. By default they are not made.

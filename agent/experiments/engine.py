@@ -196,7 +196,7 @@ class LocalEngine:
                     attached,
                     chain=trajectory.chain.written,
                     seed=trajectory.seed,
-                    labels={"experiment": trajectory.experiment, "cell": trajectory.cell},
+                    labels={"experiment": trajectory.experiment, "cell": trajectory.cell, "source": source.id},
                 )
                 with self._following(run := started.run):
                     started.wait()

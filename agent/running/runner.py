@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -168,8 +168,14 @@ class Execution:
         self.attachments = {a.handle: a.artifact for a in run.attachments}
         self.made: dict[str, list[tuple[Tool, Hop]]] = {}
         self.twins = self._twins()
+        self._drawn_for = str(run.options.get("labels", {}).get("source", ""))
+        self._asked: Counter[str] = Counter()
+        for hop in wishes.kept.values():
+            asked = cache_key(hop.identity, hop.parameters, hop.seed, hop.inputs)
+            self._asked[asked] = max(self._asked[asked], hop.repeat + 1)
         self._emit_lock = threading.Lock()
         self._ask_lock = threading.Lock()
+        self._count_lock = threading.Lock()
 
     def run(self) -> RunRecord:
         backends = self.runner.backends(self.plan)
@@ -360,7 +366,7 @@ class Execution:
     ) -> Hop:
         identity = backend.identity()
         cacheable = not tool.side_effects
-        key = cache_key(identity, parameters, seed if seeded(backend) else 0, inputs) if cacheable else ""
+        key, repeat = self._address(backend, identity, parameters, seed, inputs) if cacheable else ("", 0)
         hop = Hop(
             id=0,
             run=self.run_record.id,
@@ -372,6 +378,7 @@ class Execution:
             inputs=inputs,
             parameters=parameters,
             seed=seed,
+            repeat=repeat,
             identity=identity,
             remote=backend.remote,
             started_at=now(),
@@ -441,6 +448,27 @@ class Execution:
         self.journal.end_hop(hop)
         self._emit(Event(kind="hop_ended", run=self.run_record, hop=hop))
         return hop
+
+    def _address(
+        self,
+        backend: Backend,
+        identity: Mapping[str, str],
+        parameters: Mapping[str, Any],
+        seed: int,
+        inputs: Mapping[str, tuple[ArtifactRef, ...]],
+    ) -> tuple[str, int]:
+        """The cache's key of a call, and how often this run has asked the very same before.
+
+        What may answer otherwise is called again each time, and answers no other source: a draw that came back
+        from the cache would look like a text that settled, or like sources that agree.
+        """
+        if backend.deterministic:
+            return cache_key(identity, parameters, seed if backend.seeded else 0, inputs), 0
+        asked = cache_key(identity, parameters, seed, inputs)
+        with self._count_lock:
+            repeat = self._asked[asked]
+            self._asked[asked] += 1
+        return cache_key(identity, parameters, seed, inputs, repeat, self._drawn_for), repeat
 
     def _ask_first(self, hop: Hop, tool: Tool, call: Call) -> None:
         """Wait for a yes, as long as it takes.
@@ -515,10 +543,12 @@ def cache_key(
     seed: int,
     inputs: Mapping[str, Sequence[ArtifactRef]],
     repeat: int = 0,
+    source: str = "",
 ) -> str:
-    """sha256 of everything that decides a hop's outputs."""
+    """sha256 of everything that decides a hop's outputs, and of what tells calls apart that no input decides."""
     named = {name: [ref.id for ref in refs] for name, refs in inputs.items()}
-    text = json.dumps([dict(identity), dict(parameters), seed, repeat, named], sort_keys=True)
+    decides = [dict(identity), dict(parameters), seed, repeat, named, *([source] if source else [])]
+    text = json.dumps(decides, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

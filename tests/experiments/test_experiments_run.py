@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -89,6 +91,73 @@ def test_repeats_of_what_ignores_the_seed_run_once(journal: Journal) -> None:
     assert headline(study, "null").n == 4
 
 
+FICKLE = {"name": "fickle", "chain": "translation:fickle:drop=0.1"}
+
+
+def again(study: Study) -> Estimate:
+    """What the same hop gives again, of the facts that it gave first."""
+    found = study.analysis.again["fickle"]["facts kept"]
+    assert isinstance(found, Estimate)
+    return found
+
+
+def test_what_is_not_deterministic_is_called_anew_for_each_repeat_and_what_is_before_it_once(journal: Journal) -> None:
+    chain = {**FICKLE, "chain": f"sleep:here(seconds=0) | {FICKLE['chain']}"}
+    study = run(journal, chain, repeats=3)
+    assert [o.calls for o in study.observations] == [2, 1, 1] * 24
+    texts = {(o.trajectory.source.id, o.texts[2]) for o in study.observations}
+    assert len(texts) > 2 * 24  # seldom twice the same
+    assert headline(study, "fickle").n == again(study).n == 24
+    runs = journal.runs(limit=1000)
+    assert csv(run(journal, chain, repeats=3)) == csv(study)
+    assert journal.runs(limit=1000) == runs
+
+
+def test_the_interval_of_a_floor_is_as_wide_as_floors_differ(journal: Journal) -> None:
+    """Twenty experiments whose re-runs are drawn anew: most intervals hold the mean of all floors."""
+    floors = [again(run(journal, FICKLE, repeats=2, measures=[], seed=10 * k)) for k in range(20)]
+    mean = sum(floor.value for floor in floors) / len(floors)
+    assert 0.5 < mean < 0.95
+    assert len({floor.value for floor in floors}) > 10
+    held = [floor for floor in floors if floor.lo is not None and floor.hi is not None and floor.lo <= mean <= floor.hi]
+    assert len(held) >= 15
+
+
+def test_in_a_loop_each_generation_draws_anew(journal: Journal) -> None:
+    """A draw from the cache would look like a text that has settled."""
+    study = run(journal, {**FICKLE, "chain": "translation:fickle:drop=0.02", "generations": 12})
+    assert [o.calls for o in study.observations] == [12] * 24
+    stayed_and_changed = 0
+    for o in study.observations:
+        states = [o.trajectory.source.artifact.text, *(text for _, text in sorted(o.texts.items()))]
+        changes = [a != b for a, b in itertools.pairwise(states)]
+        stayed_and_changed += any(not one and later for one, later in itertools.pairwise(changes))
+        repeats = [hop.repeat for hop in journal.hops(o.run)]
+        assert repeats == [states[:k].count(states[k]) for k in range(12)]
+    assert stayed_and_changed > 12
+
+
+def test_sources_that_have_become_the_same_text_draw_apart(journal: Journal) -> None:
+    """Else they would agree from there on, and an interval over sources would be too narrow."""
+    chain = {**FICKLE, "chain": "text_to_speech:fake:drop=1.0 | speech_to_text:fake | dice"}
+    study = run(journal, chain, count=20)
+    assert {o.texts[2] for o in study.observations} == {""}
+    assert len({o.texts[3] for o in study.observations}) == 20
+
+
+def test_a_loop_that_was_cut_goes_on_with_new_draws(journal: Journal) -> None:
+    chain = {**FICKLE, "chain": "translation:fickle", "generations": 4}
+    whole = run(journal, chain, count=1)
+    (one,) = whole.observations
+    cut = journal.hops(one.run)[2:]
+    with closing(sqlite3.connect(journal.path)) as database:
+        database.execute(f"DELETE FROM hops WHERE id IN ({', '.join(str(hop.id) for hop in cut)})")
+        database.execute("UPDATE runs SET status = 'running', owner = ?", (f"1 0.00 {socket.gethostname()}",))
+        database.commit()
+    run(journal, chain, count=1)
+    assert [(hop.repeat, hop.cached_from) for hop in journal.hops(one.run)] == [(k, None) for k in range(4)]
+
+
 def test_the_same_again_calls_nothing_and_a_changed_chain_only_itself(journal: Journal) -> None:
     first = run(journal, NULL, DROPS, count=5)
     runs = len(journal.runs(limit=1000))
@@ -144,7 +213,7 @@ def test_report_and_tables_are_written(journal: Journal, tmp_path: Path) -> None
     assert headline_rows(study)[0] == ["chain", "bits", "failures counted as lost", "ceiling", "sources"]
     page = files[0].read_text("utf-8")
     pictures = page.count("<picture>")
-    assert pictures == 4  # generations, parts, hazards, survival
+    assert pictures == 5  # generations, slots, types of facts, hazards, survival
     assert page.count("data:image/svg+xml;base64,") == 4 * pictures  # for desk and phone, light and dark
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert {o.trajectory.chain.name for o in worst(study)} == {"drops 1.0"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hopline.tools.artifact import AUDIO, IMAGE, TEXT, Artifact
@@ -190,6 +191,16 @@ class FakeTranslation(Lossy):
     tool = "translation"
 
 
+class FickleTranslation(FakeTranslation):
+    """`translation:fickle`: not deterministic; each call loses other words, whatever the seed."""
+
+    name = "fickle"
+    deterministic = False
+
+    def call(self, call: Call) -> Result:
+        return super().call(replace(call, seed=secrets.randbelow(2**31)))
+
+
 class FakeQuestionAnswering(Lossy):
     """`question_answering:fake`: answers any question with all texts."""
 
@@ -235,6 +246,7 @@ LOSSY: tuple[type[Lossy], ...] = (
     FakeVisualQuestionAnswering,
     FakeSummarization,
     FakeTranslation,
+    FickleTranslation,
     FakeQuestionAnswering,
     FakeAudioClassification,
     FakeAudioQuestionAnswering,
