@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from hopline.agent.experiments.across_chains import compared_chains, crossed_factors
 from hopline.agent.experiments.along_chains import chain_figures
-from hopline.agent.experiments.at_nodes import again_figures, floor_figures, node_figures
+from hopline.agent.experiments.at_nodes import again_figures, floor_figures, late_figures, node_figures
 from hopline.agent.experiments.evidence import Encode, Evidence
 from hopline.agent.experiments.figures import Analysis, FactRow
 from hopline.agent.experiments.grid import Grid
@@ -41,7 +41,8 @@ def analyse(
     nodes = nodes_of(grid) if nodes is None else nodes
     metrics = list(metrics)
     evidence = Evidence(grid, observations, nodes, extractor, encode)
-    figures = [figure for node in nodes for figure in node_figures(evidence, node, metrics)]
+    early = [list(node_figures(evidence, node, metrics)) for node in nodes]
+    figures = [f for node, own in zip(nodes, early, strict=True) for f in (*own, *late_figures(evidence, node))]
     return Analysis(
         nodes=tuple(nodes),
         figures=tuple(figures),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hopline.agent.experiments.evidence import Evidence, Said, by_source, mean_over_sources
+from hopline.agent.experiments.evidence import Evidence, Said, Tally, by_source, mean_over_sources
 from hopline.agent.experiments.figures import Figure
 from hopline.agent.experiments.observing import Node
 from hopline.agent.loss.bits import measure_identification, measure_slots
@@ -35,12 +35,9 @@ NO_FACTS = "no source says a fact"
 
 _ANSWERS = Signature(metric="answers", settings={"right": "its words are said"}, version="1")
 
-Tally = Mapping[str, int]
-"""How many facts, by type and `all`."""
-
 
 def node_figures(evidence: Evidence, node: Node, metrics: Sequence[TextMetric]) -> Iterable[Figure]:
-    """Everything that is said of a node.
+    """What is said of a node without the sentence encoder.
 
     Args:
         evidence: of the experiment.
@@ -61,8 +58,21 @@ def node_figures(evidence: Evidence, node: Node, metrics: Sequence[TextMetric]) 
     yield _identification(node, came, evidence.grid.corpus.distractors)
     for metric in metrics:
         yield Figure(node=node, measure=metric.name, figure=_scores(metric, came))
+
+
+def late_figures(evidence: Evidence, node: Node) -> Iterable[Figure]:
+    """The rest: the cosine, which has to wait for the encoder, and scores that came with imported results.
+
+    Args:
+        evidence: of the experiment.
+        node: where.
+    """
+    everyone = evidence.at(node)
+    if not everyone:
+        return
     if evidence.encoded:
-        yield Figure(node=node, measure="cosine", figure=_cosines(evidence, came))
+        cosines = _cosines(evidence, [said for said in everyone if said.text is not None])
+        yield Figure(node=node, measure="cosine", figure=cosines)
     yield from _published(evidence, node)
 
 
@@ -156,12 +166,12 @@ def _shares_of_facts(evidence: Evidence, node: Node, chosen: Sequence[Said], fai
             continue  # what failed said nothing that could be wrong
         rows = []
         for name in names:
-            own = [_counted(evidence, measure, said.reference, said.text) for said in grouped[name]]
+            own = [_counted(evidence, measure, said.reference, said.text, evidence.aligned) for said in grouped[name]]
             guessed = [
                 # Retention: others' texts against its reference. Precision: its texts against others' references.
-                _counted(evidence, measure, mine.reference, other.text)
+                _counted(evidence, measure, mine.reference, other.text, evidence.compared)
                 if measure == "retention"
-                else _counted(evidence, measure, other.reference, mine.text)
+                else _counted(evidence, measure, other.reference, mine.text, evidence.compared)
                 for mine, other in others[name]
             ]
             rows.append((own, guessed))
@@ -176,21 +186,30 @@ def _shares_of_facts(evidence: Evidence, node: Node, chosen: Sequence[Said], fai
             if part != "all" and not sum(whole):
                 continue
             found: Estimate | Unscored = Unscored(reason=NO_FACTS if chosen else NOTHING_CAME)
+            g = None
             if sum(whole):
                 found = measure_retention(kept, whole, guesses, metric=measure)
-            yield Figure(node=node, measure=measure, part=part, failures=failures, figure=found)
+                g = sum(guesses) / sum(whole)
+            yield Figure(node=node, measure=measure, part=part, failures=failures, figure=found, guessed=g)
 
 
-def _counted(evidence: Evidence, measure: str, reference: str, text: str | None) -> tuple[Tally, Tally]:
+def _counted(
+    evidence: Evidence, measure: str, reference: str, text: str | None, compare: Callable[[str, str], Alignment]
+) -> tuple[Tally, Tally]:
     """Facts that are right, and facts in all, by type."""
-    if measure == "retention":
-        whole = _typed(fact.type for fact in evidence.facts(reference))
-        return (_tally(evidence.aligned(reference, text)) if text is not None else Counter()), whole
-    facts = evidence.facts(text or "")
-    aligned = evidence.aligned(reference, text or "")
-    wrong = {fact.id for fact in aligned.invented}
-    wrong |= {fate.found.id for fate in aligned.fates if fate.found and fate.status == "altered"}
-    return _typed(fact.type for fact in facts if fact.id not in wrong), _typed(fact.type for fact in facts)
+    key = (measure, reference, text)
+    if key not in evidence.counted:
+        facts = evidence.facts(reference if measure == "retention" else text or "")
+        right: Tally = Counter()
+        if measure == "precision":
+            aligned = compare(reference, text or "")
+            wrong = {fact.id for fact in aligned.invented}
+            wrong |= {fate.found.id for fate in aligned.fates if fate.found and fate.status == "altered"}
+            right = _typed(fact.type for fact in facts if fact.id not in wrong)
+        elif text is not None:
+            right = _tally(compare(reference, text))
+        evidence.counted[key] = right, _typed(fact.type for fact in facts)
+    return evidence.counted[key]
 
 
 def _tally(aligned: Alignment) -> Tally:

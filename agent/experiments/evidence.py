@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
 """Sentences to vectors of length 1, shape (texts, d)."""
+
+Tally = Mapping[str, int]
+"""How many facts, by type and `all`."""
 
 GIVEN = "the sources"
 FIRST_TEXT = "the first text of each chain"
@@ -57,7 +61,10 @@ class Evidence:
         observations: of its trajectories.
         nodes: places with text, chain by chain.
         extractor: reads facts.
-        encode: sentences to vectors of length 1, or None.
+        encode: sentences to vectors of length 1, or None; it works beside until a cosine is asked for.
+
+    Attributes:
+        counted: what was counted of a measure, a reference and a text: facts that are right, and facts in all.
     """
 
     def __init__(
@@ -80,18 +87,21 @@ class Evidence:
             self.observed[observation.trajectory.chain.name].append(observation)
         self._facts: dict[str, tuple[Fact, ...]] = {}
         self._aligned: dict[tuple[str, str], Alignment] = {}
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self.counted: dict[tuple[str, str, str | None], tuple[Tally, Tally]] = {}
+        self._vectors: Future[dict[str, NDArray[np.float32]]] | None = None
         if encode is not None:
             texts = {text for o in observations for text in o.texts.values()}
             texts |= {source.reference for source in grid.corpus.sources if source.reference}
             # Texts of one length side by side: a batch is as wide as its longest.
             ordered = sorted(texts, key=lambda text: (len(text), text))
-            self._vectors = dict(zip(ordered, encode(ordered), strict=True)) if ordered else {}
+            encoding = ThreadPoolExecutor(1)
+            self._vectors = encoding.submit(lambda: dict(zip(ordered, encode(ordered), strict=True)))
+            encoding.shutdown(wait=False)
 
     @property
     def encoded(self) -> bool:
         """Cosines can be asked for."""
-        return bool(self._vectors)
+        return self._vectors is not None
 
     def first(self, chain: str) -> int:
         """Number of the hop whose text is the reference; 0 where the sources have their own."""
@@ -129,12 +139,17 @@ class Evidence:
         """Facts of a reference against those of a text."""
         key = (reference, text)
         if key not in self._aligned:
-            self._aligned[key] = align(self.facts(reference), self.facts(text))
+            self._aligned[key] = self.compared(reference, text)
         return self._aligned[key]
 
+    def compared(self, reference: str, text: str) -> Alignment:
+        """The same, not kept: for a text of another source, which is looked at once."""
+        return align(self.facts(reference), self.facts(text))
+
     def cosine(self, reference: str, text: str) -> float:
-        """Of the two texts' vectors."""
-        return float(self._vectors[reference] @ self._vectors[text])
+        """Of the two texts' vectors; waits for them."""
+        vectors = self._vectors.result() if self._vectors else {}
+        return float(vectors[reference] @ vectors[text])
 
 
 def by_source(values: Iterable[tuple[str, float]]) -> dict[str, float]:

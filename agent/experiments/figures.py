@@ -28,6 +28,7 @@ class Figure:
         part: a slot or a type of fact; `all`.
         failures: `left out`, or `lost`: what failed counts as total loss.
         figure: with its interval, or why there is none.
+        guessed: g, where the figure is corrected for guessing.
     """
 
     node: Node
@@ -35,6 +36,7 @@ class Figure:
     part: str = "all"
     failures: str = "left out"
     figure: Estimate | Unscored
+    guessed: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

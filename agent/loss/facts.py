@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import permutations
 from typing import Literal, get_args
 
 FactType = Literal["object", "count", "colour", "relation", "number", "name", "quantity", "date", "negation"]
@@ -131,7 +133,8 @@ def _compared(fact: Fact, found: Fact | None) -> Status:
 
 
 def _overlap(a: frozenset[str], b: frozenset[str]) -> float:
-    return len(a & b) / len(a | b) if a and b else 0.0
+    both = 0 if a.isdisjoint(b) else len(a & b)
+    return both / (len(a) + len(b) - both) if both else 0.0
 
 
 def _objects(source: Sequence[Fact], output: Sequence[Fact], match: _Matching) -> None:
@@ -145,12 +148,13 @@ def _objects(source: Sequence[Fact], output: Sequence[Fact], match: _Matching) -
     equal = [(likeness(a, b), a, b) for a in mine for b in theirs if a.value == b.value]
     _greedy(equal, match)
     partner = {a: b.id for a, b in match.pairs.items()}
+    ties, ties_there = _ties(source, partner), _ties(output, {i: i for i in partner.values()})
     left = [a for a in mine if a.id not in match.pairs]
     right = [b for b in theirs if b.id not in match.used]
     swapped = []
     for a in left:
         for b in right:
-            tie = _ties(a.id, source, partner) & _ties(b.id, output, {i: i for i in partner.values()})
+            tie = ties.get(a.id, _NONE) & ties_there.get(b.id, _NONE)
             alike = len(said[a.id] & said_there[b.id])
             around = _overlap(a.context, b.context)
             if around >= SAME_PLACE or (alike and (tie or alike > 1 or around > 0.1)) or (tie and around > 0.1):
@@ -176,15 +180,19 @@ def _said_of(facts: Sequence[Fact]) -> dict[str, set[str]]:
     return said
 
 
-def _ties(object_id: str, facts: Sequence[Fact], partner: Mapping[str, str]) -> set[tuple[str, str, bool]]:
-    """Relations of an object to objects already matched, in the output's ids."""
-    found = set()
+_Ties = frozenset[tuple[str, str, bool]] | set[tuple[str, str, bool]]
+_NONE: _Ties = frozenset()
+
+
+def _ties(facts: Sequence[Fact], partner: Mapping[str, str]) -> Mapping[str, _Ties]:
+    """For each object, its relations to objects already matched, in the output's ids."""
+    found: dict[str, set[tuple[str, str, bool]]] = {}
     for fact in facts:
-        if fact.type == "relation" and object_id in fact.depends_on:
-            for other in fact.depends_on:
-                if other != object_id and other in partner:
-                    first = fact.depends_on[0] == object_id or fact.value in SYMMETRIC
-                    found.add((fact.value, partner[other], first))
+        if fact.type == "relation":
+            for one, other in permutations(dict.fromkeys(fact.depends_on), 2):
+                if other in partner:
+                    first = fact.depends_on[0] == one or fact.value in SYMMETRIC
+                    found.setdefault(one, set()).add((fact.value, partner[other], first))
     return found
 
 
@@ -267,7 +275,12 @@ def _free(kind: str, source: Sequence[Fact], output: Sequence[Fact], match: _Mat
     """Facts that hang on no object: equal values first, then the likeliest change of value."""
     mine = [f for f in source if f.type == kind and f.id not in fates]
     theirs = [f for f in output if f.type == kind and f.id not in match.used]
-    equal = [(1 + _overlap(a.context, b.context), a, b) for a in mine for b in theirs if _same_value(a, b)]
+    by_value: dict[str, list[Fact]] = {}
+    for b in theirs:
+        for key in _keys(b):
+            by_value.setdefault(key, []).append(b)
+    alike = {(a.id, b.id): (a, b) for a in mine for key in _keys(a) for b in by_value.get(key, ())}
+    equal = [(1 + _overlap(a.context, b.context), a, b) for a, b in alike.values() if _same_value(a, b)]
     _greedy(equal, match)
     changed = [
         (likeness, a, b)
@@ -283,6 +296,12 @@ def _free(kind: str, source: Sequence[Fact], output: Sequence[Fact], match: _Mat
         fates[fact.id] = Fate(fact=fact, status=status, found=found)
 
 
+def _keys(fact: Fact) -> tuple[str, ...]:
+    """Of which two facts of one value share one: a name is the same in one word or several, or as a last name alone."""
+    words = fact.value.split() if fact.type == "name" else []
+    return tuple(dict.fromkeys(("".join(words), words[-1]))) if words else (fact.value,)
+
+
 def _same_value(a: Fact, b: Fact) -> bool:
     if a.type == "name":
         mine, theirs = a.value.split(), b.value.split()
@@ -292,12 +311,27 @@ def _same_value(a: Fact, b: Fact) -> bool:
     return a.value == b.value
 
 
+@lru_cache(maxsize=1 << 16)
+def _letters_shared(one: str, other: str) -> float:
+    """difflib's ratio of two names, 0 below `SAME_NAME`."""
+    # Letters in any order are no fewer than those in order, and soon counted.
+    if 2 * len(_letters(one) & _letters(other)) < SAME_NAME * (len(one) + len(other)):
+        return 0.0
+    ratio = SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return ratio if ratio >= SAME_NAME else 0.0
+
+
+@lru_cache(maxsize=1 << 12)
+def _letters(word: str) -> frozenset[tuple[str, int]]:
+    """Each letter with its number among its equals."""
+    return frozenset((letter, word[:at].count(letter)) for at, letter in enumerate(word))
+
+
 def _changed(a: Fact, b: Fact) -> float:
     """How likely b is a with another value; 0 for no."""
     around = _overlap(a.context, b.context)
     if a.type == "name":
-        letters = SequenceMatcher(None, a.value, b.value, autojunk=False).ratio()
-        if letters >= SAME_NAME:
+        if letters := _letters_shared(a.value, b.value):
             return letters + around
         return around if around >= SAME_PLACE else 0.0
     if a.type == "negation":

@@ -11,7 +11,9 @@ with χ the chance of never being seen again, χ_t = 1 − φ_{t+1} (1 − (1 �
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,24 @@ _NEWTON_STEPS = 60
 _GAIN = 1e-5
 """A resample is done when a step would gain less than this, in nats."""
 _LEAST_CURVATURE = 1e-4
+_AT_ONCE = 100
+"""Resamples whose counts stay in the processor's cache together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tails:
+    """What was read of facts after a node, each way that occurs once: first those not read at the next node.
+
+    Attributes:
+        unread: which tail after the next node each goes on with, of those not read there.
+        read: the same of those read there.
+    """
+
+    unread: NDArray[np.int64]
+    read: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.unread) + len(self.read)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,19 +57,18 @@ class Counts:
     """All that the likelihood needs of the histories, by source.
 
     Attributes:
-        table: shape (sources, 3 L + M (L + 1)) for L legs and M patterns: per leg the facts known to have
-            passed it, seen after it, and missed after it but seen later; then, by pattern of what was
-            read, the facts last seen at each node.
-        patterns: shape (M, L): what was read of a fact's nodes after the source.
+        table: shape (sources, 3 L + S) for L legs and S tails: per leg the facts known to have passed it, seen after
+            it, and missed after it but seen later; then the facts last seen before each tail, node by node.
+        tails: after nodes 0 to L − 1, of the facts last seen there or before.
     """
 
     table: NDArray[np.float64]
-    patterns: NDArray[np.bool_]
+    tails: tuple[Tails, ...]
 
     @property
     def legs(self) -> int:
         """L."""
-        return int(self.patterns.shape[1])
+        return len(self.tails)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,13 +115,19 @@ def count(seen: NDArray[np.bool_], read: NDArray[np.bool_], source: NDArray[np.i
     seen = seen & read
     last = np.where(seen.any(axis=1), legs - seen[:, ::-1].argmax(axis=1), 0)
     before_last = np.arange(1, legs + 1) <= last[:, None]
-    patterns, pattern = np.unique(read, axis=0, return_inverse=True)
-    never = np.zeros((facts, len(patterns), legs + 1))
-    never[np.arange(facts), pattern.reshape(-1), last] = 1
-    rows = np.hstack([before_last, seen, before_last & read & ~seen, never.reshape(facts, -1)])
-    table = np.zeros((int(source.max()) + 1, rows.shape[1]))
-    np.add.at(table, source, rows)
-    return Counts(table=table, patterns=patterns)
+    tails: list[Tails] = []
+    at, tail, sizes = np.zeros(facts, np.int64), np.zeros(facts, np.int64), [1]  # nothing is after the last node
+    for t in range(legs - 1, -1, -1):
+        due = last <= t
+        ways, at[due] = np.unique(read[due, t] * sizes[0] + at[due], return_inverse=True)
+        tails.insert(0, Tails(unread=ways[ways < sizes[0]], read=ways[ways >= sizes[0]] - sizes[0]))
+        tail[last == t] = at[last == t]
+        sizes.insert(0, len(ways))
+    tail += np.concatenate([[0], np.cumsum(sizes)])[last]
+    table = np.zeros((int(source.max()) + 1, 3 * legs + sum(sizes)))
+    np.add.at(table[:, : 3 * legs], source, np.hstack([before_last, seen, before_last & read & ~seen]))
+    np.add.at(table, (source, 3 * legs + tail), 1)
+    return Counts(table=table, tails=tuple(tails))
 
 
 def fit(counts: Counts, model: Model) -> Fit:
@@ -111,7 +136,7 @@ def fit(counts: Counts, model: Model) -> Fit:
     facts = max(1.0, float(sums[0, 3 * counts.legs :].sum()))
 
     def loss(logits: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, gradient = _likelihood(logits[None], sums, counts.patterns, model)
+        value, gradient = _likelihood(logits[None], sums, counts.tails, model)
         return -float(value[0]) / facts, -gradient[0] / facts
 
     size = _sizes(model)
@@ -123,7 +148,7 @@ def fit(counts: Counts, model: Model) -> Fit:
         bounds=[(-_BOUND, _BOUND)] * sum(size),
         options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 1000},
     )
-    logits, value = _climb(found.x[None], sums, counts.patterns, model)
+    logits, value = _climb(found.x[None], sums, counts.tails, model)
     shares = _shares(logits[0])
     return Fit(survival=shares[: size[0]], recall=shares[size[0] :], log_likelihood=float(value[0]))
 
@@ -140,29 +165,32 @@ def refit(counts: Counts, model: Model, weights: NDArray[Any], start: Fit) -> ND
     Returns:
         Survival and then recall parameters, shape (resamples, parameters).
     """
-    sums = weights @ counts.table
     shares = np.clip(np.concatenate([start.survival, start.recall]), 1e-9, 1 - 1e-9)
-    logits = np.tile(np.log(shares / (1 - shares)), (len(sums), 1))
-    return _shares(_climb(logits, sums, counts.patterns, model)[0])
+    begin = np.log(shares / (1 - shares))
+    found = []
+    for some in np.array_split(weights, -(-len(weights) // _AT_ONCE)):
+        logits = np.tile(begin, (len(some), 1))
+        found.append(_shares(_climb(logits, some @ counts.table, counts.tails, model)[0]))
+    return np.concatenate(found)
 
 
 def _climb(
-    logits: NDArray[np.float64], sums: NDArray[np.float64], patterns: NDArray[np.bool_], model: Model
+    logits: NDArray[np.float64], sums: NDArray[np.float64], tails: Sequence[Tails], model: Model
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Newton's method, damped, for all rows at once: logits (B, P) and log-likelihoods (B,) at the top."""
     # Away from the edge, where the gradient is nothing and a start would stay.
     logits = np.clip(logits, -_RESTART, _RESTART)
-    value, gradient = _likelihood(logits, sums, patterns, model)
+    value, gradient = _likelihood(logits, sums, tails, model)
     damping = np.ones(len(sums))
     todo = np.arange(len(sums))
     for _ in range(_NEWTON_STEPS):
-        step = _uphill(logits[todo], gradient[todo], sums[todo], patterns, model)
+        step = _uphill(logits[todo], gradient[todo], sums[todo], tails, model)
         tried = np.clip(logits[todo] + step * damping[todo, None], -_BOUND, _BOUND)
         gain = ((tried - logits[todo]) * gradient[todo]).sum(axis=1) / damping[todo]
         todo, tried = todo[gain > _GAIN], tried[gain > _GAIN]
         if not len(todo):
             break
-        new_value, new_gradient = _likelihood(tried, sums[todo], patterns, model)
+        new_value, new_gradient = _likelihood(tried, sums[todo], tails, model)
         better = new_value >= value[todo]
         up = todo[better]
         logits[up], gradient[up], value[up] = tried[better], new_gradient[better], new_value[better]
@@ -175,7 +203,7 @@ def _uphill(
     logits: NDArray[np.float64],
     gradient: NDArray[np.float64],
     sums: NDArray[np.float64],
-    patterns: NDArray[np.bool_],
+    tails: Sequence[Tails],
     model: Model,
 ) -> NDArray[np.float64]:
     """Newton's step along every axis of curvature, uphill also where the surface is not yet concave."""
@@ -184,7 +212,7 @@ def _uphill(
     for j in range(size):
         moved = logits.copy()
         moved[:, j] += _STEP
-        hessian[:, j] = (_likelihood(moved, sums, patterns, model)[1] - gradient) / _STEP
+        hessian[:, j] = (_likelihood(moved, sums, tails, model)[1] - gradient) / _STEP
     scale, axes = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2)
     along = np.einsum("bij,bi->bj", axes, gradient) / np.maximum(np.abs(scale), _LEAST_CURVATURE)
     step = np.einsum("bij,bj->bi", axes, along)
@@ -204,32 +232,40 @@ def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _likelihood(
-    logits: NDArray[np.float64], sums: NDArray[np.float64], patterns: NDArray[np.bool_], model: Model
+    logits: NDArray[np.float64], sums: NDArray[np.float64], tails: Sequence[Tails], model: Model
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log-likelihood, shape (B,), and its gradient, shape (B, P), at logits (B, P) for counts (B, D)."""
-    legs = patterns.shape[1]
+    legs = len(tails)
     survivals, _ = _sizes(model)
     passed, seen, missed = (sums[:, i * legs : (i + 1) * legs] for i in range(3))
-    last = sums[:, 3 * legs :].reshape(len(sums), len(patterns), legs + 1)
+    ends = 3 * legs + np.cumsum([0, *map(len, tails)])
+    last = [sums[:, begin:end] for begin, end in pairwise(ends)]
     known, at = model.node >= 0, survivals + model.node
     share = 1 / (1 + np.exp(-logits))
     log_share, log_rest = -np.log1p(np.exp(-logits)), -np.log1p(np.exp(logits))
     log_phi = log_share[:, model.leg] * model.power
     phi = np.exp(log_phi)
     recall = np.where(known, share[:, at], 1.0) if known.any() else np.ones_like(phi)
-    r = np.where(patterns, recall[:, None, :], 0.0)  # shape (B, M, L)
-    chi = np.ones((*last.shape[:2], legs + 1))
+    # χ of each tail of each node, and of what each goes on with.
+    chi = [np.ones((len(sums), 1))] * (legs + 1)
+    later = [(chi[0], chi[0])] * legs
     for t in range(legs - 1, -1, -1):
-        chi[..., t] = 1 - phi[:, None, t] * (1 - (1 - r[..., t]) * chi[..., t + 1])
-    chi = np.maximum(chi, 1e-300)
-    value = (passed * log_phi).sum(axis=1) + (last * np.log(chi)).sum(axis=(1, 2))
+        later[t] = chi[t + 1][:, tails[t].unread], chi[t + 1][:, tails[t].read]
+        seen_no_more = np.hstack([later[t][0], (1 - recall[:, t, None]) * later[t][1]])
+        chi[t] = np.maximum(1 - phi[:, t, None] * (1 - seen_no_more), 1e-300)
+    value = (passed * log_phi).sum(axis=1)
     by_log_phi, by_r = passed.copy(), np.zeros_like(phi)
-    adjoint = last / chi
+    adjoint = np.zeros_like(chi[0])
     for t in range(legs):
-        here = phi[:, None, t] * adjoint[..., t]
-        by_log_phi[:, t] -= (here * (1 - (1 - r[..., t]) * chi[..., t + 1])).sum(axis=1)
-        by_r[:, t] = -(here * patterns[:, t] * chi[..., t + 1]).sum(axis=1)
-        adjoint[..., t + 1] += here * (1 - r[..., t])
+        value = value + (last[t] * np.log(chi[t])).sum(axis=1)
+        here = phi[:, t, None] * (adjoint + last[t] / chi[t])
+        unread, read = here[:, : len(tails[t].unread)], here[:, len(tails[t].unread) :]
+        q = 1 - recall[:, t, None]
+        by_log_phi[:, t] -= (unread * (1 - later[t][0])).sum(axis=1) + (read * (1 - q * later[t][1])).sum(axis=1)
+        by_r[:, t] = -(read * later[t][1]).sum(axis=1)
+        adjoint = np.zeros_like(chi[t + 1])
+        adjoint[:, tails[t].unread] += unread
+        adjoint[:, tails[t].read] += read * q
     gradient = np.zeros_like(logits)
     by_leg = by_log_phi * model.power * (1 - share[:, model.leg])
     for t in range(legs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,12 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
+@lru_cache(maxsize=8)
 def draw_sources(n: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
-    """How often each source is in each resample, shape (resamples, n); every row sums to n."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    """How often each source is in each resample, shape (resamples, n); every row sums to n. Read only."""
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def percentile_interval(draws: NDArray[Any]) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +14,7 @@ from hopline.agent.experiments.experiment import write_study
 from hopline.agent.experiments.importing import import_study
 from hopline.agent.experiments.study import Study, flow_rows, headline_rows, loop_rows, worst
 from hopline.agent.experiments.summary import markdown
+from hopline.agent.experiments.tables import tables, write_tables
 from hopline.agent.loss.drift import DriftRate
 from hopline.agent.loss.endings import Endings
 from hopline.agent.loss.estimate import Estimate
@@ -102,6 +105,35 @@ def test_generations_of_translation_with_their_own_scores() -> None:
     french = [text for o in study.observations for text in o.texts.values() if "pommes" in text]
     assert french == []
     assert headline_rows(study)[0][1] == "share of the facts"
+
+
+def test_figures_of_long_passages_are_what_they_were(tmp_path: Path) -> None:
+    """The golden ones were made by plainer and slower code: facts to the letter, figures up to rounding."""
+    study = import_study(GOLDEN / "passages", "broken-telephone")
+    named = tables(study.grid, study.observations, study.analysis)
+    made = {file.name: file for file in write_tables(tmp_path, named)}
+    facts = hashlib.sha256(made["facts.csv"].read_bytes()).hexdigest()
+    assert facts == "a9f4d0f4fccb1ef6bace6bba936eede2ef6ad3c5b149bc15f6acad33ba523ded"
+
+    def key(row: dict[str, str]) -> tuple[str, ...]:
+        return row["what"], row["part"], row["step"], row["failures"]
+
+    found = {key({**row, "what": row["measure"]}): row for row in rows(made["figures.csv"])}
+    for row in rows(made["survival.csv"]):
+        found["hazard", row["kind"], row["hops"], ""] = {**row, "value": row["hazard"]}
+    golden = rows(GOLDEN / "passages.csv")
+    assert len(golden) == 72
+    for row in golden:
+        for column in ("value", "lo", "hi", "n"):
+            have = found[key(row)][column]
+            assert (float(have) if have else None) == (
+                pytest.approx(float(row[column]), rel=1e-6) if row[column] else None
+            )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_nothing_and_broken_files_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hopline.agent.loss.english.tokens import Token
 
 _PHRASES = {tuple(way.split()): relation for way, relation in inverted("relations", "|").items()}
 _LONGEST = max(map(len, _PHRASES))
+_FIRST = frozenset(words[0] for words in _PHRASES)
 INVERSE = {"right of": "left of", "below": "above", "behind": "in front of"}
 """Said the other way round, so that `A right of B` and `B left of A` are one relation."""
 SYMMETRIC = frozenset({"next to"})
@@ -55,6 +56,8 @@ def relations(tokens: Sequence[Token], tags: Sequence[Tag], things: Sequence[Thi
 
 
 def _match(tokens: Sequence[Token], i: int) -> tuple[str, int] | None:
+    if tokens[i].lower not in _FIRST:
+        return None
     for length in range(min(_LONGEST, len(tokens) - i), 0, -1):
         words = tuple(t.lower for t in tokens[i : i + length])
         if words in _PHRASES:
