@@ -19,6 +19,7 @@ from hopline.agent.experiments.evidence import Encode
 from hopline.agent.experiments.grid import Grid, OnEnded, finished, make_grid, registry_with_channels, run_grid
 from hopline.agent.experiments.observing import observe
 from hopline.agent.experiments.plots import charts
+from hopline.agent.experiments.ratings import people_of
 from hopline.agent.experiments.report import html
 from hopline.agent.experiments.shelf import JournalShelf
 from hopline.agent.experiments.spec import Experiment
@@ -237,7 +238,7 @@ def _study(grid: Grid, profile: Profile, ended: dict[str, Ended], journal: Journ
         for step in plan.steps:
             backend = profile.choose(grid.registry, step.tool, step.backend)
             versions[backend.id] = backend.identity()
-    return Study(
+    study = Study(
         grid=grid,
         observations=observations,
         analysis=analysis,
@@ -245,3 +246,4 @@ def _study(grid: Grid, profile: Profile, ended: dict[str, Ended], journal: Journ
         command=command or f"hopline experiment run {grid.experiment.name}.toml",
         versions=versions,
     )
+    return replace(study, people=people_of(study, journal.folder))

@@ -94,6 +94,11 @@ def methods(study: Study) -> str:
         )
     if analysis.compared:
         parts.append("Chains are compared by source with a sign-flip test, Holm-corrected over metrics.")
+    if study.people:
+        parts.append(
+            f"People rated {study.people.rated} facts without the machine's answers; the facts kept are corrected by "
+            "prediction-powered inference with power tuning (PPI++, arXiv 2311.01453)."
+        )
     parts.append(
         "Intervals are 95%, by bootstrap over sources; repeats of a source count as one source, and under 20 sources "
         "no interval is given."

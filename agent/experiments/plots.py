@@ -69,7 +69,7 @@ def dark(svg: str) -> str:
 
 def charts(study: Study) -> list[Chart]:
     """What there is to draw of a study, in the order of its report."""
-    makers = (_generations, _parts, _hazards, _sightings, _shares, _settled)
+    makers = (_generations, _parts, _types, _hazards, _sightings, _shares, _settled)
     return [chart for make in makers if (chart := make(study)) is not None]
 
 
@@ -113,11 +113,11 @@ def _style(number: int) -> dict[str, Any]:
         "color": _COLOURS[number % len(_COLOURS)],
         "marker": _MARKS[number % len(_MARKS)],
         "linestyle": _LINES[number % len(_LINES)],
-        "markersize": 6,
+        "markersize": 7,
         "capsize": 3,
         "linewidth": 1.6,
         "markeredgecolor": _SHEET,
-        "markeredgewidth": 0.8,
+        "markeredgewidth": 0.5,
     }
 
 
@@ -197,15 +197,32 @@ def _generations(study: Study) -> Chart | None:
         axes.set_ylabel(unit)
         _legend(axes, phone)
 
-    return _drawn("generations", f"{unit.capitalize()} by generation, with 95% intervals.", 3.7, draw)
+    return _drawn("generations", f"{unit.capitalize()} by generation{_interval_words(study)}.", 3.7, draw)
 
 
 def _parts(study: Study) -> Chart | None:
-    """What is left at the end by slot or by type of fact, as a share of all of it."""
+    """What is left at the end by slot, as a share of all of it."""
+    if study.analysis.headline == "retention":
+        return None  # the next one
+    return _by_part(study, "parts", study.analysis.headline, "What is left of each slot at the last generation.")
+
+
+def _types(study: Study) -> Chart | None:
+    """What is left at the end by type of fact."""
+    words = "Facts that arrive at the last generation by type, corrected for guessing"
+    return _by_part(study, "types", "retention", f"{words}{_interval_words(study)}.")
+
+
+def _interval_words(study: Study) -> str:
+    figures = (f.figure for f in study.analysis.figures)
+    return ", with 95% intervals" if any(isinstance(f, Estimate) and f.lo is not None for f in figures) else ""
+
+
+def _by_part(study: Study, name: str, measure: str, words: str) -> Chart | None:
     analysis, chains = study.analysis, _names(study)
     shares: dict[str, dict[str, tuple[float, float, float]]] = {}
     for figure in analysis.figures:
-        if figure.measure != analysis.headline or figure.part == "all" or figure.failures != "left out":
+        if figure.measure != measure or figure.part == "all" or figure.failures != "left out":
             continue
         if figure.node == analysis.last(figure.node.chain) and isinstance(figure.figure, Estimate):
             found, whole = figure.figure, figure.figure.ceiling or 1.0
@@ -233,7 +250,7 @@ def _parts(study: Study) -> Chart | None:
         _legend(axes, phone)
 
     height = 1.3 + (0.3 + 0.1 * len(chains)) * len(shares)
-    return _drawn("parts", "What is left at the last generation, part by part.", height, draw)
+    return _drawn(name, words, height, draw)
 
 
 def _hazards(study: Study) -> Chart | None:
@@ -281,7 +298,7 @@ def _sightings(study: Study) -> Chart | None:
         axes.set_ylabel("facts not yet seen for the last time")
         _legend(axes, phone)
 
-    return _drawn("survival", "How long facts live (Kaplan-Meier), with 95% intervals.", 3.4, draw)
+    return _drawn("survival", f"How long facts live (Kaplan-Meier){_interval_words(study)}.", 3.4, draw)
 
 
 def _shares(study: Study) -> Chart | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
-from hopline.agent.experiments.sampling import ANSWERS, KEY_COLUMNS, SHEET_COLUMNS, UNSURE
-from hopline.agent.experiments.study import Rows, shown
+from hopline.agent.experiments.sampling import ANSWERS, KEY_COLUMNS, SHEET_COLUMNS, UNSURE, all_cells, write_table
+from hopline.agent.experiments.spec import NAME
+from hopline.agent.experiments.study import Rows, Study, shown
 from hopline.agent.loss.agreement import Agreement, corrected_share, measure_agreement
 from hopline.agent.loss.estimate import Estimate
 from hopline.agent.loss.facts import FACT_TYPES
@@ -18,6 +21,10 @@ from hopline.agent.loss.score import Unscored
 from hopline.tools.errors import BadInput, UserError
 
 ALL = "all"
+_KEPT_COLUMNS = ("cell", "rater", "answer")
+
+Answers = Mapping[str, Mapping[str, str]]
+"""By cell and rater, as people write them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +49,7 @@ class HumanCheck:
             people; not corrected for guessing.
         rated: cells with an answer.
         unsure: cells that could not be told, or on which raters are split.
+        gone: rated cells that the experiment no longer has.
     """
 
     with_machine: Mapping[tuple[str, str], Agreement | Unscored]
@@ -49,6 +57,7 @@ class HumanCheck:
     kept: Mapping[str, tuple[float, Estimate | Unscored]]
     rated: int
     unsure: int
+    gone: int = 0
 
 
 def read_ratings(files: Sequence[Path], key: Path | None = None) -> HumanCheck:
@@ -64,11 +73,79 @@ def read_ratings(files: Sequence[Path], key: Path | None = None) -> HumanCheck:
         UserError: a file is not there, or nobody rated anything.
         BadInput: a file is not such a table, or has an answer or cell that there is not; says which line.
     """
-    key = key or files[0].parent / "key.csv"
-    cells = {row["cell"]: _keyed(row) for _, row in _rows(key, KEY_COLUMNS)}
-    answers = _answers(files, cells)
+    rows = [row for _, row in _rows(_key(files, key), KEY_COLUMNS)]
+    cells = {row["cell"]: Keyed(**{field.name: row[field.name] for field in fields(Keyed)}) for row in rows}
+    return _measured(cells, _answers(files, cells))
+
+
+def keep_ratings(files: Sequence[Path], folder: Path, key: Path | None = None) -> Path:
+    """Keep what people wrote for the reports of their experiment; what they wrote of an item before is replaced.
+
+    Args:
+        files: as of `read_ratings`.
+        folder: of the journal.
+        key: as of `read_ratings`.
+
+    Returns:
+        The file: `ratings/EXPERIMENT.csv`.
+
+    Raises:
+        UserError, BadInput: as `read_ratings`.
+        OSError: the folder cannot be written.
+    """
+    key = _key(files, key)
+    rows = [row for _, row in _rows(key, KEY_COLUMNS)]
+    new = _answers(files, {row["cell"] for row in rows})
+    name = rows[0]["experiment"]
+    if not re.fullmatch(NAME, name):
+        raise BadInput(f"{key.name}: {name!r} is no name of an experiment.")
+    path = _kept_in(folder, name)
+    answers = {cell: dict(said) for cell, said in _kept(path).items()}
+    for cell, said in new.items():
+        answers.setdefault(cell, {}).update(said)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    told = [(cell, *pair) for cell, said in sorted(answers.items()) for pair in sorted(said.items())]
+    write_table(aside, _KEPT_COLUMNS, told)
+    aside.replace(path)
+    return path
+
+
+def people_of(study: Study, folder: Path) -> HumanCheck | None:
+    """What people said of a study, of what it still has; None where nobody was asked.
+
+    Args:
+        study: to be checked.
+        folder: of the journal.
+    """
+    answers = _kept(_kept_in(folder, study.grid.experiment.name))
     if not answers:
-        raise UserError("nobody rated anything: the column answer is empty.")
+        return None
+    order = [chain.name for chain in study.grid.experiment.expanded()]
+    cells = {
+        c.id: Keyed(chain=c.chain, source=c.source, modality=c.modality, type=c.fact.type, machine=c.machine)
+        for c in sorted(all_cells(study), key=lambda cell: order.index(cell.chain))
+    }
+    known = {cell: said for cell, said in answers.items() if cell in cells}
+    return _measured(cells, known, gone=len(answers) - len(known)) if known else None
+
+
+def _key(files: Sequence[Path], key: Path | None) -> Path:
+    return key or files[0].parent / "key.csv"
+
+
+def _kept_in(folder: Path, experiment: str) -> Path:
+    return folder / "ratings" / f"{experiment}.csv"
+
+
+def _kept(path: Path) -> Answers:
+    found: dict[str, dict[str, str]] = {}
+    for _, row in _rows(path, _KEPT_COLUMNS) if path.exists() else ():
+        found.setdefault(row["cell"], {})[row["rater"]] = row["answer"]
+    return found
+
+
+def _measured(cells: Mapping[str, Keyed], answers: Answers, gone: int = 0) -> HumanCheck:
     agreed = {cell: said for cell, by_rater in answers.items() if (said := _majority(by_rater.values()))}
     with_machine = {}
     for modality in (ALL, *dict.fromkeys(cells[cell].modality for cell in agreed)):
@@ -86,19 +163,15 @@ def read_ratings(files: Sequence[Path], key: Path | None = None) -> HumanCheck:
     return HumanCheck(
         with_machine=with_machine,
         between=_between(answers, cells),
-        kept=_kept(cells, agreed),
+        kept=_shares_kept(cells, agreed),
         rated=len(answers),
         unsure=len(answers) - len(agreed),
+        gone=gone,
     )
 
 
-def _keyed(row: Mapping[str, str]) -> Keyed:
-    return Keyed(**{name: row[name] for name in ("chain", "source", "modality", "type", "machine")})
-
-
-def _answers(files: Sequence[Path], cells: Mapping[str, Keyed]) -> dict[str, dict[str, str]]:
-    """By cell and rater, in the machine's words; `unclear` as it is."""
-    words = {**ANSWERS, UNSURE: UNSURE}
+def _answers(files: Sequence[Path], cells: Collection[str]) -> Answers:
+    words = (*ANSWERS, UNSURE)
     found: dict[str, dict[str, str]] = {}
     for file in files:
         for line, row in _rows(file, SHEET_COLUMNS):
@@ -111,20 +184,21 @@ def _answers(files: Sequence[Path], cells: Mapping[str, Keyed]) -> dict[str, dic
                 raise BadInput(f"{file.name}, line {line}: the key has no cell {row['cell']!r}.")
             if rater in found.setdefault(row["cell"], {}):
                 raise BadInput(f"{file.name}, line {line}: {rater} rated {row['cell']} twice.")
-            found[row["cell"]][rater] = words[word]
+            found[row["cell"]][rater] = word
+    if not found:
+        raise UserError("nobody rated anything: the column answer is empty.")
     return found
 
 
 def _majority(answers: Iterable[str]) -> str | None:
-    counts = Counter(answer for answer in answers if answer != UNSURE).most_common(2)
+    """What most of them say, in the machine's words."""
+    counts = Counter(ANSWERS[answer] for answer in answers if answer != UNSURE).most_common(2)
     if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
         return None
     return counts[0][0]
 
 
-def _between(
-    answers: Mapping[str, Mapping[str, str]], cells: Mapping[str, Keyed]
-) -> dict[tuple[str, str], Agreement | Unscored]:
+def _between(answers: Answers, cells: Mapping[str, Keyed]) -> dict[tuple[str, str], Agreement | Unscored]:
     raters = sorted({rater for by_rater in answers.values() for rater in by_rater})
     found = {}
     for one, other in combinations(raters, 2):
@@ -138,7 +212,7 @@ def _between(
     return found
 
 
-def _kept(cells: Mapping[str, Keyed], agreed: Mapping[str, str]) -> dict[str, tuple[float, Estimate | Unscored]]:
+def _shares_kept(cells: Mapping[str, Keyed], agreed: Mapping[str, str]) -> dict[str, tuple[float, Estimate | Unscored]]:
     """By chain, over the cells of its last text."""
     found = {}
     for chain in dict.fromkeys(cell.chain for cell in cells.values()):

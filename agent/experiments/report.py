@@ -12,10 +12,13 @@ from hopline.agent.experiments.figures import FactRow
 from hopline.agent.experiments.methods import bibtex, latex, methods
 from hopline.agent.experiments.observing import Observation
 from hopline.agent.experiments.plots import Chart, dark
+from hopline.agent.experiments.ratings import agreement_rows, corrected_rows
 from hopline.agent.experiments.study import (
+    CORRECTED,
     Rows,
     Study,
     comparison_rows,
+    corrected,
     factor_rows,
     flow_rows,
     generation_rows,
@@ -27,6 +30,7 @@ from hopline.agent.experiments.study import (
     notes,
     part_rows,
     rounded,
+    shown,
     unscored_rows,
     worst,
 )
@@ -82,12 +86,15 @@ def _sections(study: Study, drawn: Mapping[str, Html]) -> Sequence[Section | Non
     told = notes(study)
     return (
         ("notes", "Worth knowing", tag("ul", (tag("li", note) for note in told), class_="hl-list")) if told else None,
-        _shown("generations", "Generation by generation", drawn.get("generations"), _fold(generation_rows(study))),
-        _shown("by-part", "Which parts arrived", drawn.get("parts"), _fold(part_rows(study))),
-        _shown("by-hop", "Which hop lost them", _hops(study, drawn.get("hazards"), drawn.get("survival"))),
+        _section("generations", "Generation by generation", drawn.get("generations"), _fold(generation_rows(study))),
+        _section(
+            "by-part", "Which parts arrived", _pair(drawn.get("parts"), drawn.get("types")), _fold(part_rows(study))
+        ),
+        _section("by-hop", "Which hop lost them", _hops(study, drawn.get("hazards"), drawn.get("survival"))),
         _compared(study),
         _factors(study, drawn.get("factors")),
         _loops(study, drawn.get("settled")),
+        _people(study),
         ("worst", "What went worst", _worst(study)),
         ("flow", "What became of the sources", _parts(_table(flow_rows(study)), _twice(study))),
         _unscored(study),
@@ -95,13 +102,19 @@ def _sections(study: Study, drawn: Mapping[str, Html]) -> Sequence[Section | Non
     )
 
 
-def _shown(name: str, title: str, *parts: Html | None) -> Section:
+def _section(name: str, title: str, *parts: Html | None) -> Section:
     return name, title, _parts(*parts)
 
 
 def _parts(*parts: Html | None) -> Html:
     """Elements one after the other."""
     return Html("\n".join(part for part in parts if part is not None))
+
+
+def _pair(*drawn: Html | None) -> Html | None:
+    """Charts beside each other where there is room; one alone has all of it."""
+    there = [chart for chart in drawn if chart is not None]
+    return tag("div", there, class_="hl-pair") if len(there) > 1 else _parts(*there)
 
 
 # -- the first screen ----------------------------------------------------------------------------
@@ -167,7 +180,18 @@ def _headline_row(study: Study, name: str, found: Estimate | Unscored | None, ce
         tag("span", tag("strong", value), " bits" if bits else "", class_="hl-headline-value"),
         tag("span", interval, class_="hl-headline-interval"),
         _range(found, ceiling),
+        _corrected(study, name),
     )
+
+
+def _corrected(study: Study, name: str) -> Html | None:
+    """What people make of it, below."""
+    found = corrected(study, name)
+    if found is None:
+        return None
+    rated = f" · {found.n} sources rated" if isinstance(found, Estimate) else ""
+    words = f"{CORRECTED[study.analysis.headline]}: {shown(found)}{rated}"
+    return tag("span", words, class_="hl-headline-people")
 
 
 def _range(found: Estimate, ceiling: float) -> Html:
@@ -245,7 +269,7 @@ def _folded(title: str, content: Child) -> Html:
 
 def _hops(study: Study, *drawn: Html | None) -> Html:
     return _parts(
-        tag("div", drawn, class_="hl-pair") if any(drawn) else None,
+        _pair(*drawn),
         _fold(hop_rows(study), "Hop by hop as a table"),
         _fold(kind_rows(study), "By kind of hop") if len(kind_rows(study)) > 1 else None,
     )
@@ -258,9 +282,9 @@ def _compared(study: Study) -> Section | None:
 
 
 def _factors(study: Study, drawn: Html | None) -> Section | None:
-    if not study.analysis.crossed:
-        return None
     shares, levels = factor_rows(study), level_rows(study)
+    if len(shares) == len(levels) == 1:  # nothing but their heads
+        return None
     said = [_matters(crossed.shares, crossed.metric) for crossed in study.analysis.crossed]
     content = _parts(
         tag("ul", (tag("li", words) for words in said if words), class_="hl-list") if any(said) else None,
@@ -294,6 +318,23 @@ def _loops(study: Study, drawn: Html | None) -> Section | None:
         "SDR are those of arXiv 2509.04438, from text to text with our sentence encoder; a higher MCD is better."
     )
     return "loops", "Loops and drift", _parts(drawn, tag("p", words, class_="hl-muted"), _table(loop_rows(study)))
+
+
+def _people(study: Study) -> Section | None:
+    """How far the machine and people agree, and what they make of the facts kept."""
+    if study.people is None:
+        return None
+    words = f"{study.people.rated} facts were rated, {study.people.unsure} of them unsure."
+    if study.people.gone:
+        words += f" {study.people.gone} more are left out: what people saw is no longer in the experiment."
+    return _section(
+        "people",
+        "What people say",
+        tag("p", words, class_="hl-muted"),
+        _table(corrected_rows(study.people)),
+        tag("h3", "How far they agree"),
+        _table(agreement_rows(study.people)),
+    )
 
 
 def _unscored(study: Study) -> Section | None:
@@ -413,6 +454,8 @@ def _methods(study: Study) -> Html:
     for link, identity in study.versions.items():
         versions.append([link, "; ".join(f"{key} {value}" for key, value in identity.items())])
     heads = {"headline": headline_rows(study), "comparisons": comparison_rows(study), "hop by hop": hop_rows(study)}
+    if study.people:
+        heads["agreement with people"] = agreement_rows(study.people)
     tables = "\n\n".join(latex(rows, f"{experiment.name}: {name}") for name, rows in heads.items() if len(rows) > 1)
     specification = experiment.model_dump_json(indent=2, exclude={"folder"}, exclude_defaults=True)
     return _parts(

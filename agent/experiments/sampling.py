@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ ANSWERS = {"same": "kept", "other": "altered", "no": "missing"}
 """What people write, and the machine's word for it."""
 UNSURE = "unclear"
 SHEET_COLUMNS = ("item", "cell", "rater", "answer", "note")
-KEY_COLUMNS = ("cell", "item", "chain", "source", "repeat", "step", "modality", "type", "fact", "machine")
+KEY_COLUMNS = ("experiment", "cell", "item", "chain", "source", "repeat", "step", "modality", "type", "fact", "machine")
 _EMBEDDED_BYTES = 120_000_000
 _ASKED = {"text": "Does the text say:", "image": "Does the picture show:", "audio": "Does the recording say:"}
 
@@ -35,7 +35,7 @@ class Cell:
     """One fact at one node of one trajectory.
 
     Attributes:
-        id: stable; says nothing of where it is from.
+        id: the same as long as the fact and what is looked at are; says nothing of where it is from.
         item: its number on the sheet, from 1; 0 if it is not on it.
         chain: name.
         source: id.
@@ -82,7 +82,7 @@ def all_cells(study: Study) -> list[Cell]:
 
 def _cell(observation: Observation, stage: Stage, modality: str, fact: Fact, status: str) -> Cell:
     chain, source, repeat = place_of(observation)
-    name = "|".join((chain, source, str(repeat), str(stage.step), fact.id))
+    name = "|".join((chain, source, str(repeat), str(stage.step), fact.id, *(ref.id for ref in stage.outputs)))
     return Cell(
         id=hashlib.sha256(name.encode()).hexdigest()[:10],
         chain=chain,
@@ -145,19 +145,21 @@ def write_sample(study: Study, cells: Sequence[Cell], folder: Path) -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     items = sorted((cell for cell in cells if cell.item), key=lambda cell: cell.item)
     sheet.write_text(_sheet(study, items), "utf-8")
-    _write(ratings, SHEET_COLUMNS, [(cell.item, cell.id, "", "", "") for cell in items])
-    _write(
+    write_table(ratings, SHEET_COLUMNS, [(cell.item, cell.id, "", "", "") for cell in items])
+    write_table(
         key,
         KEY_COLUMNS,
         [
-            (c.id, c.item or "", c.chain, c.source, c.repeat, c.step, c.modality, c.fact.type, c.fact.id, c.machine)
+            (study.grid.experiment.name, c.id, c.item or "", c.chain, c.source, c.repeat, c.step, c.modality,
+             c.fact.type, c.fact.id, c.machine)
             for c in cells
         ],
-    )
+    )  # fmt: skip
     return [sheet, ratings, key]
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

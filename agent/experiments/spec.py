@@ -38,6 +38,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Level = str | int | float
 """A level of a factor."""
 
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
+"""Of an experiment: it names folders too."""
+
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -172,7 +175,7 @@ class Experiment(_Strict):
         folder: that relative paths start from.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
     sources: Sources
     chains: Annotated[list[ChainSpec], Field(min_length=1)]
     compare: list[Comparison] | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from hopline.agent.experiments.figures import Analysis
 from hopline.agent.experiments.grid import Grid
 from hopline.agent.experiments.observing import Observation
 from hopline.agent.experiments.shelf import Shelf
+from hopline.agent.loss.chance import guess_corrected
 from hopline.agent.loss.compare import Comparison
 from hopline.agent.loss.drift import DriftRate
 from hopline.agent.loss.endings import Endings
@@ -20,6 +22,9 @@ from hopline.agent.loss.shares import Shares
 from hopline.agent.loss.survival import Survival
 from hopline.agent.views.words import name_of_tool
 
+if TYPE_CHECKING:
+    from hopline.agent.experiments.ratings import HumanCheck
+
 WORST = 3
 """Trajectories that are shown whole."""
 UNITS = {"slot_bits": "bits", "answers": "share answered right", "retention": "share of the facts"}
@@ -28,6 +33,8 @@ HEADLINES = {
     "answers": "share of the questions that are answered right",
     "retention": "share of the facts that arrives at the last generation, corrected for guessing",
 }
+CORRECTED = dict.fromkeys(UNITS, "facts kept, corrected by people") | {"retention": "corrected by people"}
+"""What people correct of each headline."""
 DIAGNOSTICS = ("precision", "identification_bits", "wer", "mer", "cer", "chrf", "cosine")
 """Shown beside the headline, in this order; scores that came with imported results follow."""
 
@@ -46,6 +53,7 @@ class Study:
         command: that repeats it.
         versions: of hopline and of what the backends say decides their outputs, by chain link.
         notes: what a reader must know beside the figures, for this study.
+        people: what people said of a sample of it, if they were asked.
     """
 
     grid: Grid
@@ -55,6 +63,7 @@ class Study:
     command: str
     versions: Mapping[str, Mapping[str, str]]
     notes: Sequence[str] = field(default=())
+    people: HumanCheck | None = None
 
     def _repr_html_(self) -> str:
         from importlib.util import find_spec
@@ -84,21 +93,47 @@ def rounded(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
+def corrected(study: Study, chain: str) -> Estimate | Unscored | None:
+    """What people make of a chain's headline; None where nobody was asked.
+
+    The share of the facts is corrected as it stands, for guessing too, with the machine's guesses. For bits and
+    answers, which take more cells than people rate, the share of the facts kept stands in, not corrected for guessing.
+    """
+    node = study.analysis.last(chain)
+    if study.people is None or node is None or chain not in study.people.kept:
+        return None
+    _, found = study.people.kept[chain]
+    headline = study.analysis.of(node, study.analysis.headline)
+    if study.analysis.headline != "retention" or isinstance(found, Unscored):
+        return found
+    if not isinstance(headline, Estimate):
+        return headline
+    guessed = next(f.guessed or 0.0 for f in study.analysis.figures if (f.node, f.measure) == (node, "retention"))
+    lo, hi = (None if end is None else guess_corrected(end, guessed) for end in (found.lo, found.hi))
+    return replace(found, value=guess_corrected(found.value, guessed), lo=lo, hi=hi)
+
+
 def headline_rows(study: Study) -> Rows:
-    """Chain, headline over completed trajectories and with failures as loss, ceiling, n."""
+    """Chain, headline over completed trajectories and with failures as loss, ceiling, n; what people make of it."""
     rows = [["chain", UNITS[study.analysis.headline], "failures counted as lost", "ceiling", "sources"]]
+    if study.people:
+        rows[0] += [CORRECTED[study.analysis.headline], "sources rated"]
     for chain in study.grid.experiment.expanded():
         node = study.analysis.last(chain.name)
         if node is None:
-            rows.append([chain.name, "Unscored: the chain has no text node", "–", "–", "–"])
-            continue
-        done = study.analysis.of(node, study.analysis.headline)
-        all_of = study.analysis.of(node, study.analysis.headline, failures="lost")
-        ceiling, n = "–", "–"
-        if isinstance(done, Estimate):
-            ceiling = f"{done.ceiling:.2f}" if done.ceiling is not None else "–"
-            n = str(done.n)
-        rows.append([chain.name, shown(done), shown(all_of), ceiling, n])
+            row = [chain.name, "Unscored: the chain has no text node", "–", "–", "–"]
+        else:
+            done = study.analysis.of(node, study.analysis.headline)
+            all_of = study.analysis.of(node, study.analysis.headline, failures="lost")
+            ceiling, n = "–", "–"
+            if isinstance(done, Estimate):
+                ceiling = f"{done.ceiling:.2f}" if done.ceiling is not None else "–"
+                n = str(done.n)
+            row = [chain.name, shown(done), shown(all_of), ceiling, n]
+        if study.people:
+            found = corrected(study, chain.name)
+            row += [shown(found), str(found.n) if isinstance(found, Estimate) else "–"]
+        rows.append(row)
     return rows
 
 

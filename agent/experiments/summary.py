@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hopline.agent.experiments.methods import methods
+from hopline.agent.experiments.ratings import agreement_rows, corrected_rows
 from hopline.agent.experiments.study import (
     HEADLINES,
     Rows,
@@ -35,6 +36,8 @@ def markdown(study: Study) -> str:
         ("Which factor matters", factor_rows(study)),
         ("Level by level", level_rows(study)),
         ("Loops and drift", loop_rows(study)),
+        ("What people say: facts kept", corrected_rows(study.people) if study.people else []),
+        ("What people say: agreement", agreement_rows(study.people) if study.people else []),
         ("What became of the sources", flow_rows(study)),
         ("Unscored", unscored_rows(study)),
     ]

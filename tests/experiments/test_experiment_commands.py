@@ -49,6 +49,18 @@ def test_from_an_experiment_to_what_people_say_of_it(tmp_path: Path, monkeypatch
     shown = CliRunner().invoke(app, ["experiment", "import-ratings", str(filled), "--key", drawn["key"]])
     assert "facts kept, by the machine" in shown.stdout
 
+    # From now on every report has it, beside the headline too.
+    told = as_json("report", "drawn.toml")["headline"][0]
+    assert (told["facts kept, corrected by people"], told["sources rated"]) == ("0.00", "2")
+    page, summary = (Path("drawn", name).read_text("utf-8") for name in ("report.html", "report.md"))
+    assert "facts kept, corrected by people: 0.00 · 2 sources rated" in page
+    assert "What people say" in page
+    assert "8 facts were rated, 0 of them unsure." in page
+    assert "## What people say: agreement" in summary
+    assert "| the machine | image | all | " in summary
+    assert "People rated 8 facts" in summary
+    assert as_json("run", "drawn.toml")["headline"][0] == told
+
 
 def test_results_of_another_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hopline.agent.experiments.experiment import run_experiment
-from hopline.agent.experiments.ratings import agreement_rows, corrected_rows, read_ratings
+from hopline.agent.experiments.ratings import agreement_rows, corrected_rows, keep_ratings, people_of, read_ratings
+from hopline.agent.experiments.report import html
 from hopline.agent.experiments.sampling import all_cells, draw_cells, statement, write_sample
 from hopline.agent.experiments.spec import experiment_from
-from hopline.agent.experiments.study import Study
+from hopline.agent.experiments.study import Study, corrected
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.agreement import Agreement
 from hopline.agent.loss.estimate import Estimate
@@ -97,9 +99,9 @@ def test_a_rater_who_sees_what_the_machine_says_agrees_and_corrects_nothing(stud
     assert whole.kappa.value == pytest.approx(1.0)
     assert {modality for modality, _ in check.with_machine} == {"all", "text", "image"}
     assert ("image", "colour") in check.with_machine
-    for machine, corrected in check.kept.values():
-        assert isinstance(corrected, Estimate)
-        assert corrected.value == pytest.approx(machine, abs=0.02)
+    for machine, by_people in check.kept.values():
+        assert isinstance(by_people, Estimate)
+        assert by_people.value == pytest.approx(machine, abs=0.02)
     assert check.between == {}
 
 
@@ -111,13 +113,13 @@ def test_what_the_machine_misses_is_put_right(study: Study, tmp_path: Path) -> N
     def sees(row: dict[str, str]) -> str:
         return "same" if row["machine"] == "missing" and chance.random() < 1 / 3 else WORDS[row["machine"]]
 
-    machine, corrected = read_ratings([fill(tmp_path, "anna", sees)]).kept["drops 0.4"]
+    machine, by_people = read_ratings([fill(tmp_path, "anna", sees)]).kept["drops 0.4"]
     key = [r for r in rows(tmp_path / "key.csv") if (r["modality"], r["chain"]) == ("text", "drops 0.4")]
     gone = sum(row["machine"] == "missing" for row in key) / len(key)
-    assert isinstance(corrected, Estimate)
-    assert corrected.lo is not None
-    assert corrected.lo <= machine + gone / 3 <= corrected.hi  # type: ignore[operator]  # both ends or none
-    assert corrected.value > machine + 0.05
+    assert isinstance(by_people, Estimate)
+    assert by_people.lo is not None
+    assert by_people.lo <= machine + gone / 3 <= by_people.hi  # type: ignore[operator]  # both ends or none
+    assert by_people.value > machine + 0.05
 
 
 def test_several_raters_and_ties(study: Study, tmp_path: Path) -> None:
@@ -136,6 +138,59 @@ def test_several_raters_and_ties(study: Study, tmp_path: Path) -> None:
     assert check.rated == 40
     assert agreement_rows(check)[-1][0] == "ben and carl"
     assert corrected_rows(check)[0][0] == "chain"
+
+
+def test_ratings_are_kept_and_stand_in_the_report(study: Study, tmp_path: Path) -> None:
+    """A person's newest word counts, others' stay; what was seen and is gone does not count."""
+    write_sample(study, draw_cells(all_cells(study), 60), tmp_path)
+    anna = fill(tmp_path, "anna", lambda row: "no")
+    assert people_of(study, tmp_path) is None
+    path = keep_ratings([anna], tmp_path)
+    assert path == tmp_path / "ratings" / "seen.csv"
+    keep_ratings([fill(tmp_path, "ben", lambda row: WORDS[row["machine"]])], tmp_path)
+    keep_ratings([fill(tmp_path, "anna", lambda row: WORDS[row["machine"]])], tmp_path)
+    check = people_of(study, tmp_path)
+    assert check is not None
+    assert (check.rated, check.unsure, check.gone) == (60, 0, 0)
+    assert check.between["anna", "ben"].raw.value == 1.0  # type: ignore[union-attr]  # both rated all
+    assert check.kept == read_ratings([tmp_path / "anna.csv"]).kept
+
+    with path.open("a") as file:
+        file.write("0123456789,anna,same\n")
+    later = people_of(study, tmp_path)
+    assert later is not None
+    assert (later.rated, later.gone) == (60, 1)
+    page = html(replace(study, people=later), [])
+    assert "1 more are left out: what people saw is no longer in the experiment" in page
+    assert page.count("facts kept, corrected by people: ") == 2
+
+
+def test_the_share_of_the_facts_is_corrected_for_guessing_too(tmp_path: Path) -> None:
+    """People who see what the machine sees leave the headline where it is; who see nothing bring it below chance."""
+    things = "cat dog horse bird boat house tree apple".split()
+    texts = [f"{3 + n % 5} {things[n % 8]}s and a {things[(n + 3) % 8]} on {n} boats." for n in range(24)]
+    (tmp_path / "t.txt").write_text("\n".join(texts))
+    chain = {"name": "worn", "chain": "text_to_speech:fake:drop=0.3 | speech_to_text:fake"}
+    experiment = experiment_from(
+        {"name": "free", "sources": {"texts": "t.txt"}, "chains": [chain], "measures": []}, folder=tmp_path
+    )
+    with Journal(tmp_path / "home") as journal:
+        study = run_experiment(experiment, journal=journal, registry=fake_registry(), profile=Profile(name="fakes"))
+        write_sample(study, draw_cells(all_cells(study), 1000), tmp_path)
+        told = {}
+        for name, sees in (("anna", lambda row: WORDS[row["machine"]]), ("ben", lambda row: "no")):
+            keep_ratings([fill(tmp_path, name, sees)], tmp_path / name)
+            people = people_of(study, tmp_path / name)
+            told[name] = corrected(replace(study, people=people), "worn")
+    headline = study.analysis.of(study.analysis.nodes[-1], "retention")
+    assert isinstance(headline, Estimate)
+    same, none = told["anna"], told["ben"]
+    assert isinstance(same, Estimate)
+    assert isinstance(none, Estimate)
+    assert same.value == pytest.approx(headline.value, abs=1e-6)
+    assert same.lo == pytest.approx(headline.lo, abs=0.05)
+    assert same.hi == pytest.approx(headline.hi, abs=0.05)
+    assert none.value < 0
 
 
 @pytest.mark.parametrize(
@@ -162,6 +217,10 @@ def test_tables_that_are_not_there_or_empty(study: Study, tmp_path: Path) -> Non
         read_ratings([tmp_path / "ratings.csv"])
     with pytest.raises(UserError, match="No such file"):
         read_ratings([tmp_path / "gone.csv"])
+    anna = fill(tmp_path, "anna", lambda row: "no")
+    (tmp_path / "key.csv").write_text((tmp_path / "key.csv").read_text().replace("seen,", "../x,"))
+    with pytest.raises(BadInput, match=r"'\.\./x' is no name of an experiment"):
+        keep_ratings([anna], tmp_path)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="no column 'item'"):
         read_ratings([tmp_path / "other.csv"])

@@ -53,6 +53,8 @@ def test_the_first_screen_has_the_headline_its_interval_and_its_n(
     assert {"drawn, 0.0 lost", "n = 24", "n = 19"} <= set(seen)
     assert "≥ 19.17" in seen
     assert any(" to 19.17" in words for words in seen)
+    bars = page.query_selector_all(".hl-range")
+    assert len({(box["x"], box["width"]) for bar in bars if (box := bar.bounding_box())}) == 1  # on one scale
     page.close()
 
 

@@ -151,19 +151,24 @@ def import_ratings(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Measure what people wrote: agreement with the machine and with each other, and the facts kept, corrected."""
-    from hopline.agent.experiments.ratings import agreement_rows, corrected_rows, read_ratings
+    """Measure what people wrote: agreement with the machine and with each other, and the facts kept, corrected. It is
+    kept for the experiment's reports."""
+    from hopline.agent.experiments.ratings import agreement_rows, corrected_rows, keep_ratings, read_ratings
+    from hopline.tools.home import home
 
     want_json(json_)
     check = read_ratings(files, key)
+    kept = keep_ratings(files, home(), key)
     tables = {"agreement": agreement_rows(check), "kept": corrected_rows(check)}
     if json_:
         told = {name: [dict(zip(rows[0], row, strict=True)) for row in rows[1:]] for name, rows in tables.items()}
-        say_json({"format": "hopline.experiment-ratings/1", "rated": check.rated, "unsure": check.unsure, **told})
+        say_json({"format": "hopline.experiment-ratings/1", "rated": check.rated, "unsure": check.unsure,
+                  "ratings": str(kept), **told})  # fmt: skip
         return
     human().print(f"{check.rated} cells rated, {check.unsure} of them unsure.")
     for rows in tables.values():
         _print(rows)
+    human().print("`hopline experiment report` shows them beside the headline.", highlight=False)
 
 
 @experiment.command("import")
