@@ -27,6 +27,8 @@ MAX_TOKENS = 256
 _LAYERS, _HEADS, _EPSILON = 6, 12, 1e-12
 _GRAPH_VERSION = 1
 _BATCH = 32
+_TOKENS = 1024
+"""Of one call of the network: what is in between of more of them leaves the processor's cache."""
 
 
 class Encoder:
@@ -95,8 +97,9 @@ class Encoder:
         tokens = self._tokenizer.encode_batch(list(texts))
         ids = np.array([t.ids for t in tokens], np.int64)
         mask = np.array([t.attention_mask for t in tokens], np.float32)
-        (vectors,) = self._session.run(None, {"ids": ids, "mask": mask})
-        return np.asarray(vectors, np.float32)
+        step = max(1, _TOKENS // ids.shape[1])
+        calls = [{"ids": ids[i : i + step], "mask": mask[i : i + step]} for i in range(0, len(ids), step)]
+        return np.concatenate([self._session.run(None, call)[0] for call in calls]).astype(np.float32, copy=False)
 
 
 def _graph(folder: Path) -> Path:
