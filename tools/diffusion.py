@@ -14,6 +14,15 @@ from hopline.tools.pretrained import cut_words, device
 _NO_WINDOW = 1_000_000
 """Tokenizers without a limit of their own say a number beyond this."""
 
+_FIXED_WINDOWS: Mapping[tuple[str, str], int] = {
+    ("IFPipeline", "tokenizer"): 77,
+    ("HunyuanDiTPipeline", "tokenizer"): 77,
+    ("HunyuanDiTPipeline", "tokenizer_2"): 256,
+    ("KandinskyCombinedPipeline", "tokenizer"): 77,
+    ("Kandinsky3Pipeline", "tokenizer"): 128,
+}
+"""Tokens that a pipeline reads whatever its tokenizer says, by class and part."""
+
 _STEPS_SHARE = 0.95
 """Of the work; the rest is decoding."""
 
@@ -90,9 +99,10 @@ def cut_at_windows(pipeline: Any, arguments: Mapping[str, Any]) -> list[Mechanic
     for prompt, of_prompt in (("prompt", ""), ("negative_prompt", "of the negative prompt ")):
         text = arguments.get(prompt) or ""
         for part, tokenizer in sorted(pipeline.components.items()):
-            if not part.startswith("tokenizer") or tokenizer is None:
+            # A pipeline of two may hold `prior_tokenizer` too.
+            if "tokenizer" not in part or tokenizer is None:
                 continue
-            window = _window(pipeline, arguments, tokenizer)
+            window = _window(pipeline, arguments, part)
             if prompt == "negative_prompt" and (type(pipeline).__name__, part) == ("AudioLDM2Pipeline", "tokenizer_2"):
                 # It pads no prompt, and cuts the negative one to the length of the other.
                 window = min(window, len(tokenizer(arguments["prompt"])["input_ids"]))
@@ -109,8 +119,9 @@ def cut_at_windows(pipeline: Any, arguments: Mapping[str, Any]) -> list[Mechanic
     return losses
 
 
-def _window(pipeline: Any, arguments: Mapping[str, Any], tokenizer: Any) -> int:
-    own = int(tokenizer.model_max_length)
+def _window(pipeline: Any, arguments: Mapping[str, Any], part: str) -> int:
+    tokenizer = pipeline.components[part]
+    own = _FIXED_WINDOWS.get((type(pipeline).__name__, part), int(tokenizer.model_max_length))
     if "CLIP" in type(tokenizer).__name__:
         return own
     longest = arguments.get("max_sequence_length", defaults(pipeline).get("max_sequence_length"))

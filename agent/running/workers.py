@@ -202,6 +202,7 @@ class Worker:
         load_ms = 0.0
         sampled = time.monotonic()
         told: float | None = None
+        grace_s = 0.0  # while it loads it hears nothing
         while True:
             if connection.poll(_POLL_S):
                 head, artifacts = wire.receive(connection)
@@ -211,6 +212,7 @@ class Worker:
                         return [wire.result_from(h, o) for h, o in zip(head["results"], each, strict=True)], load_ms
                     case "loaded":
                         load_ms = head["load_ms"]
+                        grace_s = _CANCEL_GRACE_S
                     case "progress":
                         progress(head["fraction"], head["words"])
                     case _:
@@ -220,7 +222,7 @@ class Worker:
             if cancelled.is_set() and told is None:
                 told = moment
                 wire.send(connection, {"say": "cancel"})
-            if told is not None and moment - told > _CANCEL_GRACE_S:
+            if told is not None and moment - told > grace_s:
                 raise HopCancelled("cancelled.")
             if moment > deadline:
                 raise HopTimeout(

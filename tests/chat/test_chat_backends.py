@@ -17,6 +17,7 @@ from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Backend, Call
 from hopline.tools import Image as ImageArtifact
 from hopline.tools.chat.backend import ChatBackend
+from hopline.tools.chat.hearing import ChatHearing
 from hopline.tools.chat.texts import QuestionAnswering, Summarization, Translation
 from hopline.tools.chat.vision import Answering, Captioning, Ocr
 from hopline.tools.conformance import check_backend

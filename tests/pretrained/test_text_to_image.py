@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from hopline.agent.hops.journal import Journal
 from hopline.agent.running.events import Event
 from hopline.agent.running.profile import Profile
 from hopline.tools import Artifact, Call, Result
+from hopline.tools.diffusion import cut_at_windows
 from hopline.tools.errors import BackendFailed, HopCancelled, InputRefused
 from hopline.tools.media import decode_image
 from hopline.tools.registry import installed
@@ -34,6 +37,13 @@ def drawing(text: str = "a red cat", seed: int = 1, **parameters: Any) -> Call:
 @pytest.fixture(scope="module")
 def backend(tiny_diffusion: Path) -> Diffusers:
     made = Diffusers(str(tiny_diffusion))
+    made.load()
+    return made
+
+
+@pytest.fixture(scope="module")
+def flux(tiny_flux: Path) -> Diffusers:
+    made = Diffusers(str(tiny_flux))
     made.load()
     return made
 
@@ -114,20 +124,39 @@ def test_each_of_two_encoders_has_its_window(tiny_sdxl: Path) -> None:
     assert result.outputs != backend.call(drawing(" ".join(LONG.split()[: kept - 1]))).outputs
 
 
-def test_flux_reads_as_far_as_t5_does(tiny_flux: Path) -> None:
-    backend = Diffusers(str(tiny_flux))
-    backend.load()
-    (gist,) = backend.call(drawing(LONG)).mechanical_losses
+def test_flux_reads_as_far_as_t5_does(flux: Diffusers) -> None:
+    (gist,) = flux.call(drawing(LONG)).mechanical_losses
     assert gist.message.startswith("by the text encoder CLIPTextModel read are 77 of")
     words = ["red", "blue"] * 130
-    result = backend.call(drawing(" ".join(words)))
+    result = flux.call(drawing(" ".join(words)))
     _, cut = result.mechanical_losses
     assert cut.message == "by the text encoder T5EncoderModel read are 256 of 261 tokens; cut: blue red blue red blue"
     assert (cut.before, cut.after) == (260, 255)
-    assert result.outputs == backend.call(drawing(" ".join(words[:255]))).outputs
-    assert result.outputs != backend.call(drawing(" ".join(words[:250]))).outputs
-    ignored = backend.call(drawing(guidance=2.0, negative_prompt="trees")).mechanical_losses
+    assert result.outputs == flux.call(drawing(" ".join(words[:255]))).outputs
+    assert result.outputs != flux.call(drawing(" ".join(words[:250]))).outputs
+    ignored = flux.call(drawing(guidance=2.0, negative_prompt="trees")).mechanical_losses
     assert [loss.message for loss in ignored] == ["had no effect, with guidance of 1 it is not read: negative_prompt"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "window"),
+    [
+        ("IFPipeline", "tokenizer", 77),
+        ("HunyuanDiTPipeline", "tokenizer_2", 256),
+        ("Kandinsky3Pipeline", "tokenizer", 128),
+        ("KandinskyV22CombinedPipeline", "prior_tokenizer", 77),
+    ],
+)
+def test_windows_of_other_pipelines(flux: Diffusers, kind: str, part: str, window: int) -> None:
+    """What the pipeline alone knows, or a tokenizer of another name."""
+    import diffusers
+
+    real: Any = getattr(diffusers, kind)
+    assert part in inspect.signature(real.__init__).parameters
+    tokenizer = flux._pipeline.tokenizer if part == "prior_tokenizer" else flux._pipeline.tokenizer_2
+    pipeline = type(kind, (SimpleNamespace,), {"__call__": real.__call__})(components={part: tokenizer})
+    (loss,) = cut_at_windows(pipeline, {"prompt": "red blue " * 200})
+    assert f"read are {window} of" in loss.message
 
 
 def test_a_negative_prompt_has_its_window_too(backend: Diffusers) -> None:

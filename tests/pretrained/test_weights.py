@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hopline.agent.running.profile import Profile
 from hopline.tools.errors import MissingModel, UnsafeModel
 from hopline.tools.home import home
 from hopline.tools.hub import folder_of, known, pull_command, revision_of
+from hopline.tools.pretrained import Pretrained
 from hopline.tools.registry import installed
 from hopline.tools.text_to_image.diffusers import Diffusers
 from hopline.tools.weights import check, digest, digest_of
@@ -115,6 +117,17 @@ def test_poison_is_refused(folder: Path, tmp_path: Path, how: str) -> None:
     with pytest.raises(UnsafeModel) as refused:
         Diffusers(str(folder)).load()
     assert HOWS[how] in str(refused.value)
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for entry in entry_points(group="hopline.backends") if issubclass(kind := entry.load(), Pretrained)]
+)
+def test_every_backend_refuses_it(folder: Path, tmp_path: Path, kind: type[Pretrained]) -> None:
+    poison(folder, "remote code", tmp_path / "canary")
+    poison(folder, "a script in a hidden folder", tmp_path / "canary")
+    with pytest.raises(UnsafeModel):
+        kind(str(folder)).load()
     assert not (tmp_path / "canary").exists()
 
 
