@@ -93,7 +93,7 @@ class Diffusers(Pretrained):
 
 
 def _language_model(folder: Path, dtype: str) -> dict[str, Any]:
-    """The GPT-2 of AudioLDM 2, whose published folders name a class that transformers no longer lets write.
+    """The GPT-2 of AudioLDM 2, whose published folders name a class that cannot write (diffusers issue 12630).
 
     How far it writes is in its configuration, from where transformers 5 drops it.
     """
