@@ -52,6 +52,7 @@ _HEADLINES = {
     "retention": "Share of the facts that arrives at the last generation",
 }
 _EMBEDDED_BYTES = 8_000_000
+_LONG_CELL = 24
 _NAMED_FACTS = 12
 """Facts that a worst trajectory lists one by one."""
 
@@ -248,15 +249,13 @@ def _picture(chart: Chart) -> Html:
 
 def _table(rows: Rows) -> Html:
     head = tag("thead", tag("tr", (tag("th", cell, scope="col") for cell in rows[0])))
-    # An interval is read as one word.
-    body = tag(
-        "tbody",
-        (
-            tag("tr", (tag("td", cell, class_="hl-figure" if " [" in cell else None) for cell in row))
-            for row in rows[1:]
-        ),
-    )
+    body = tag("tbody", (tag("tr", (tag("td", cell, class_=_cell_class(cell)) for cell in row)) for row in rows[1:]))
     return tag("div", tag("table", head, body), class_="hl-scroll", tabindex=0, role="region", aria_label=rows[0][0])
+
+
+def _cell_class(cell: str) -> str | None:
+    """An interval is read as one word, and words do not stand one below the other on a phone."""
+    return "hl-figure" if " [" in cell else "hl-said" if len(cell) > _LONG_CELL else None
 
 
 def _fold(rows: Rows, title: str = "As a table") -> Html:
