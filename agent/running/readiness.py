@@ -91,7 +91,9 @@ def readiness(registry: Registry, profile: Profile) -> Iterator[Readiness]:
             chosen[tool.name] = profile.choose(registry, tool.name)
         except HoplineError:
             missing = ("no backend in this profile",)
-            rows[tool.name] = Readiness(tool=tool.name, backend="", ready=False, missing=missing)
+            rows[tool.name] = Readiness(
+                tool=tool.name, backend="", ready=False, missing=missing, optional=not tool.planned
+            )
         else:
             rows[tool.name] = readiness_of(chosen[tool.name], profile)
     for tool in registry:

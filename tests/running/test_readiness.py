@@ -87,6 +87,9 @@ def test_with_nothing_but_the_base(profile: str, tmp_path: Path, monkeypatch: py
     extras: dict[str, set[str]] = {}
     pulls: dict[str, set[str]] = {}
     for row in rows:
+        if row["tool"] == "audio_question_answering" and not row["backend"]:
+            assert row["optional"], "a profile has to name a backend for it"
+            continue
         assert row["ready"] == (not row["missing"]) == (not row["commands"]), row
         brought, pulled = set(), set()
         for command in row["commands"]:
