@@ -142,9 +142,12 @@ def generation_rows(study: Study) -> Rows:
     have = list(dict.fromkeys(figure.measure for figure in study.analysis.figures if figure.part == "all"))
     measures = [m for m in dict.fromkeys((study.analysis.headline, "retention", *DIAGNOSTICS, *have)) if m in have]
     rows = [["chain", "generation", "made by", *(m.replace("_", " ") for m in measures)]]
+    times = Counter((node.chain, node.generation, node.tool) for node in study.analysis.nodes)
     for node in study.analysis.nodes:
         cells = [shown(study.analysis.of(node, m)) for m in measures]
-        rows.append([node.chain, str(node.generation), name_of_tool(node.tool), *cells])
+        # There and back again: which of the two it is, the number of the hop tells.
+        hop = f", hop {node.step}" if times[node.chain, node.generation, node.tool] > 1 else ""
+        rows.append([node.chain, str(node.generation), f"{name_of_tool(node.tool)}{hop}", *cells])
     floors = [(name, "the same again", found) for name, found in study.analysis.again.items()]
     floors += [("nothing lost", "a paraphrase", study.analysis.floor)] if study.analysis.floor else []
     for name, made, floor in floors:

@@ -12,7 +12,7 @@ from hopline.agent.experiments.evidence import FIRST_TEXT
 from hopline.agent.experiments.experiment import run_experiment, write_study
 from hopline.agent.experiments.figures import Analysis
 from hopline.agent.experiments.spec import experiment_from
-from hopline.agent.experiments.study import Study
+from hopline.agent.experiments.study import Study, generation_rows
 from hopline.agent.hops.journal import Journal
 from hopline.agent.loss.endings import Endings
 from hopline.agent.loss.estimate import Estimate
@@ -102,6 +102,11 @@ def test_repeats_tell_how_much_the_same_hops_differ(journal: Journal) -> None:
     assert isinstance(chance, Estimate)
     assert (same.value, same.n) == (1.0, 24)
     assert chance.value < 0.9
+
+
+def test_of_two_hops_by_the_same_tool_the_table_says_which(journal: Journal) -> None:
+    study = run(journal, {"name": "there and back", "chain": "translation:fickle | translation:fickle"})
+    assert [row[2] for row in generation_rows(study)[1:3]] == ["Translation, hop 1", "Translation, hop 2"]
 
 
 def test_the_floor_is_what_paraphrases_read(journal: Journal) -> None:
