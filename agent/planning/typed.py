@@ -124,7 +124,8 @@ class Reading:
 
     @cached_property
     def small_talk(self) -> bool:
-        return not self.given and self._matcher.small_talk(self.parsed)
+        asked = any(match.score > 0 for match in self.matches)  # rather than not
+        return not (self.given or asked) and self._matcher.small_talk(self.parsed)
 
 
 def search(reading: Reading, planner: str, judged: Judgement | None = None, also: list[Plan] | None = None) -> Plan:

@@ -28,7 +28,7 @@ from hopline.tools.fakes.ollama import OllamaServer, words
 from hopline.tools.registry import Registry
 
 DIALOGUES = [json.loads(line) for line in (Path(__file__).parent / "dialogues.jsonl").read_text("utf-8").splitlines()]
-MISSED = {"fresh13"}
+MISSED: set[str] = set()
 """What does not work yet, said here: it fails if it begins to."""
 
 pytestmark = pytest.mark.models
