@@ -49,6 +49,9 @@ _PLAINNESS, _ODDS, _BESIDE_COST, _MOST_BESIDE = 1.5, 0.25, 2.75, 2.0
 _PLAINLY = 1.0
 """Score from which a plan does plainly what was asked."""
 _MAKING = frozenset("into as make create generate produce".split())
+_SUBJECTS = frozenset("he she they it who being".split())
+_ASKED_OF = frozenset("does did doesn't didn't".split())
+_DONE_BY_SOMEBODY = frozenset("says describes reads shows tells speaks explains mentions".split())
 _BEAM = 16
 _CANDIDATES = 5
 _MOST_IN_CLAUSE = 3
@@ -310,7 +313,9 @@ def _options(
     top = list(matches[:_CANDIDATES])
     options: list[tuple[Match, ...]] = [(), *((m,) for m in top if m.score >= threshold - _LEAST)]
     surest = top[0] if top and top[0].score >= threshold else None
-    beside = {m.tool: _beside(m, surest, threshold) for m in top} if surest else {}
+    beside = (
+        {m.tool: _beside(m, surest, threshold) for m in top if m is surest or not _tells(m, clause)} if surest else {}
+    )
     able = [replace(m, score=score) for m in top if (score := beside.get(m.tool)) is not None]
     chains: list[tuple[Match, ...]] = [(m,) for m in able]
     spans = {m.tool: m.span if given else _span(m, tools, clause) for m in able}
@@ -336,6 +341,12 @@ def _beside(match: Match, surest: Match, threshold: float) -> float | None:
         plainly = _PLAINNESS * match.plainness + _ODDS * score - _BESIDE_COST
         return max(score, threshold, min(plainly, _MOST_BESIDE))
     return score if score >= SECOND else None
+
+
+def _tells(match: Match, clause: Clause) -> bool:
+    """Its words tell what somebody does, and ask for nothing: "what she describes", "when does he say it ends"."""
+    before, word = clause.words[: match.start], clause.words[match.start]
+    return bool(before) and (before[-1] in _SUBJECTS or bool(_ASKED_OF & set(before)) or word in _DONE_BY_SOMEBODY)
 
 
 def _turned(chain: Sequence[Match]) -> int:

@@ -88,6 +88,21 @@ def test_a_question_is_the_one_that_was_typed_or_spoken() -> None:
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(
+    ("request_text", "kind", "tools"),
+    [
+        ("Draw whatever is being described in story.m4a.", "audio", ["speech_to_text", "text_to_image"]),
+        ("What does the notice say in English?", "image", ["image_ocr", "translation"]),
+        ("Describe this photo aloud.", "image", ["image_captioning", "text_to_speech"]),
+    ],
+)
+def test_words_that_tell_what_somebody_does_ask_for_nothing_more(
+    request_text: str, kind: str, tools: list[str]
+) -> None:
+    assert _planned(request_text, kind).tools == tools
+
+
+@pytest.mark.models
 def test_what_was_made_before_is_read_and_what_is_new_is_not() -> None:
     told = _planned("Describe the photo and draw a red balloon.", "image").steps[1]
     assert told.inputs["text"] == (FromText(text="a red balloon"),)
