@@ -92,7 +92,7 @@ def test_a_question_is_the_one_that_was_typed_or_spoken() -> None:
     ("request_text", "kind", "tools"),
     [
         ("Draw whatever is being described in story.m4a.", "audio", ["speech_to_text", "text_to_image"]),
-        ("What does the notice say in English?", "image", ["image_ocr", "translation"]),
+        ("What time does the caller say the delivery will come?", "audio", ["speech_to_text", "question_answering"]),
         ("Describe this photo aloud.", "image", ["image_captioning", "text_to_speech"]),
     ],
 )
