@@ -15,7 +15,7 @@ from hopline.agent.loss.chance import guess_corrected
 from hopline.agent.loss.compare import Comparison
 from hopline.agent.loss.drift import DriftRate
 from hopline.agent.loss.endings import Endings
-from hopline.agent.loss.estimate import Estimate
+from hopline.agent.loss.estimate import LEAST_SOURCES, Estimate
 from hopline.agent.loss.processing import Rise
 from hopline.agent.loss.score import Unscored
 from hopline.agent.loss.shares import Shares
@@ -354,8 +354,11 @@ def notes(study: Study) -> list[str]:
         found.append(
             "Closed loop: drawings are read with the exemplars they were drawn from; other pictures are read worse."
         )
-    headline = [f.figure for f in study.analysis.figures if f.measure == study.analysis.headline]
-    return [*found, *sorted({w for figure in headline if isinstance(figure, Estimate) for w in figure.warnings})]
+    headline = [f for f in study.analysis.figures if f.measure == study.analysis.headline]
+    whole = [f.figure for f in headline if f.part == "all" and isinstance(f.figure, Estimate)]
+    if any(isinstance(f.figure, Estimate) and f.figure.n < LEAST_SOURCES for f in headline if f.part != "all"):
+        found.append(f"Slots and types of facts without an interval are found in fewer than {LEAST_SOURCES} sources.")
+    return [*found, *sorted({warning for figure in whole for warning in figure.warnings})]
 
 
 def _risen(rise: Rise) -> str:
