@@ -126,9 +126,8 @@ def test_a_drawing_is_described_and_drawn_again_the_same(words: str) -> None:
 @pytest.mark.slow
 def test_things_in_other_colours_without_outlines_are_named() -> None:
     rng = random.Random(7)
-    named = [
-        noun for noun in rng.sample(sorted(nouns()), 40) if _guessed_flat(noun, rng.choice(sorted(COLOURS))) == noun
-    ]
+    seen = sorted(set(COLOURS) - {"white"})  # white without outlines is nothing on white
+    named = [noun for noun in rng.sample(sorted(nouns()), 40) if _guessed_flat(noun, rng.choice(seen)) == noun]
     assert len(named) >= 30
 
 
