@@ -136,7 +136,7 @@ def _read(runner: Runner, run: RunRecord, node: Node, backend: Backend, cancelle
     began = time.perf_counter()
     try:
         call = Call(inputs={tool.inputs[0].name: (journal.read(probe.node),)}, parameters=tool.with_defaults({}))
-        result, _ = runner.perform(backend, call, cancelled=cancelled, progress=lambda fraction, words: None)
+        result = runner.perform(backend, call, cancelled=cancelled, progress=lambda fraction, words: None).result
         texts = [a for made in result.outputs.values() for a in made if a.modality == TEXT]
         for text in texts[:1]:
             journal.store.put(text)

@@ -77,7 +77,7 @@ class Hop:
         status: `running` until it ended.
         cached_from: id of the hop whose outputs these are, if nothing was called.
         started_at: ISO 8601 in UTC.
-        duration_ms: wall clock of the call, without loading.
+        duration_ms: wall clock of the call, without loading and waiting; of calls done together, its share.
         load_ms: wall clock of loading the backend for this hop, 0 if it was warm.
         details: what the backend said: word times, confidence, language, `declared`, `flags`.
         mechanical_losses: what was cut without being asked.

@@ -44,6 +44,8 @@ _FRESH, _NAMED_THERE, _LONGER_COST = 2.0, 1.5, 2.0
 _REFERENCES = {"it", "this", "that", "them", "these", "those", "the", "its", "their", "what", "result", "back", "again"}
 """Words that mean something known: with one of them a step reads what was made before."""
 
+_ARTICLES = frozenset(["a", "an", "some"])
+
 _NAMING = re.compile(
     r"^(?:me |us )?(?:(?:an? |the )?(?:picture|image|drawing|photo|illustration|painting|sketch|sound|music)s? )?"
     r"(?:of|showing) ",
@@ -52,8 +54,8 @@ _NAMING = re.compile(
 """What only names the thing to be made, before what it is to show."""
 _COUNT = re.compile(r",? (?:once|twice|(?:two|three|four|five) times)$", re.IGNORECASE)
 """How often it is to be made, after it."""
-_MANNER = re.compile(r",? (?:aloud|out loud)$", re.IGNORECASE)
-"""How it is to be said, after it."""
+_MANNER = re.compile(r"^an? (?:\w+ )+saying |,? (?:aloud|out loud)$", re.IGNORECASE)
+"""How it is to be said, before or after it: "a voice message saying good night"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -355,6 +357,12 @@ class Binder:
         words = list(clause.words)
         start = words.index(first) + 1 if first in words else 0
         rest = words[start:]
+        if (
+            start > 1
+            and words[start - 2] in _ARTICLES
+            and not _says_something(words[start - 1 + len(window.split()) :])
+        ):
+            rest = words[start - 2 :]  # "make some relaxing music": what asks for it is also what is to be made
         if not _says_something(rest):
             # "Say good evening aloud": what asks for it stands behind, and the verb before.
             verb = next((place for place, word in enumerate(words) if word not in SMALL), 0)

@@ -67,7 +67,7 @@ class LocalModel:
             parameters={"schema": dict(schema), "most_tokens": most_tokens, "purpose": purpose, "same_beginning": True},
         )
         try:
-            result, _ = worker.call(
+            done = worker.call(
                 call,
                 timeout_s=timeout_s,
                 memory_mib=limits().hop_memory_mib,
@@ -81,5 +81,5 @@ class LocalModel:
         except HoplineError as error:
             kept.extend(error.exchanges)
             raise
-        kept.extend(result.exchanges)
-        return result.exchanges[0]
+        kept.extend(done.result.exchanges)
+        return done.result.exchanges[0]

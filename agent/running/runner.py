@@ -19,7 +19,7 @@ from hopline.agent.planning.plan import FromAttachment, FromStep, FromText, Plan
 from hopline.agent.running.approval import Approval, Approve, nobody_approves
 from hopline.agent.running.events import Event, OnEvent, nobody
 from hopline.agent.running.profile import Profile
-from hopline.agent.running.workers import Workers
+from hopline.agent.running.workers import Done, Workers
 from hopline.tools.artifact import Artifact
 from hopline.tools.backend import Backend, Call, Progress, Result
 from hopline.tools.errors import BackendFailed, HopCancelled, HoplineError, HopTimeout, InputRefused, NotApproved
@@ -122,13 +122,8 @@ class Runner:
         wishes.on_event(Event(kind="run_ended", run=ended))
         return ended
 
-    def perform(
-        self, backend: Backend, call: Call, *, cancelled: threading.Event, progress: Progress
-    ) -> tuple[Result, float]:
+    def perform(self, backend: Backend, call: Call, *, cancelled: threading.Event, progress: Progress) -> Done:
         """Do one call where its backend wants it done, within the limits of a hop.
-
-        Returns:
-            The result, and the milliseconds that loading took (0 when warm).
 
         Raises:
             HoplineError: the call failed; never a foreign exception.
@@ -144,7 +139,9 @@ class Runner:
                 cancelled=cancelled,
             )
         ready, load_ms = self._load(backend)
-        return _in_thread(lambda: ready.call(replace(call, progress=progress)), timeout_s, cancelled), load_ms
+        began = time.perf_counter()
+        result = _in_thread(lambda: ready.call(replace(call, progress=progress)), timeout_s, cancelled)
+        return Done(result=result, load_ms=load_ms, call_ms=(time.perf_counter() - began) * 1000)
 
     def _load(self, backend: Backend) -> tuple[Backend, float]:
         with self._load_lock:
@@ -420,9 +417,11 @@ class Execution:
             if backend.asks_first:
                 self._ask_first(hop, tool, call)
                 began = time.perf_counter()
-            result, load_ms = self.runner.perform(
-                backend, call, cancelled=self.wishes.cancelled, progress=self._progress(hop)
-            )
+            asked = time.perf_counter()
+            done = self.runner.perform(backend, call, cancelled=self.wishes.cancelled, progress=self._progress(hop))
+            result, load_ms = done.result, done.load_ms
+            # To wait for others, and what they took of a batch, is no time of this hop.
+            began += time.perf_counter() - asked - (done.load_ms + done.call_ms) / 1000
             exchanges = result.exchanges
             _check_outputs(tool, result)
             outputs = {

@@ -58,6 +58,7 @@ class _Asked:
         cancelled: set to stop it; calls that run together stop when all are.
         answer: how it ended; None until then.
         load_ms: that loading took for it.
+        call_ms: its share of the time that the call took.
     """
 
     call: Call
@@ -65,6 +66,22 @@ class _Asked:
     cancelled: Cancelled
     answer: Result | HoplineError | None = None
     load_ms: float = 0.0
+    call_ms: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """A call that was done.
+
+    Attributes:
+        result: what it gave.
+        load_ms: wall clock of loading for it, 0 when warm.
+        call_ms: wall clock of the call, without waiting for others; of calls done together, its share.
+    """
+
+    result: Result
+    load_ms: float
+    call_ms: float
 
 
 class Cancelled(Protocol):
@@ -119,7 +136,7 @@ class Worker:
 
     def call(
         self, call: Call, *, timeout_s: float, memory_mib: float, progress: Progress, cancelled: Cancelled
-    ) -> tuple[Result, float]:
+    ) -> Done:
         """Do one call; where the backend batches, together with those that other threads are waiting for.
 
         Args:
@@ -128,9 +145,6 @@ class Worker:
             memory_mib: most resident memory, sampled.
             progress: told what the backend reports, if the call is alone.
             cancelled: set by somebody to stop it.
-
-        Returns:
-            The result, and the milliseconds that loading took (0 when warm).
 
         Raises:
             HopTimeout, HopCancelled, ResourceExceeded, BackendCrashed, BackendFailed: as they say;
@@ -146,7 +160,7 @@ class Worker:
                 others = [self._asked.popleft() for _ in range(min(self._batch - 1, len(self._asked)))]
                 self._do([mine, *others], timeout_s, memory_mib)
         if isinstance(mine.answer, Result):
-            return mine.answer, mine.load_ms
+            return Done(result=mine.answer, load_ms=mine.load_ms, call_ms=mine.call_ms)
         assert mine.answer is not None
         raise mine.answer
 
@@ -156,6 +170,7 @@ class Worker:
         progress: Progress = asked[0].progress if alone else _nobody
         cancelled = asked[0].cancelled if alone else _All([one.cancelled for one in asked])
         unloaded = [] if self.warm else self._make_room(self)
+        began = time.perf_counter()
         try:
             results, load_ms = self._exchange(
                 [one.call for one in asked], timeout_s * len(asked), memory_mib, progress, cancelled
@@ -167,13 +182,14 @@ class Worker:
             for one in asked:
                 self._do([one], timeout_s, memory_mib)
             return
+        call_ms = ((time.perf_counter() - began) * 1000 - load_ms) / len(asked)
         self.needs_mib = self.resident_mib()
         unloaded += self._make_room(self)
         if unloaded:
             results[0] = replace(results[0], details={**results[0].details, "unloaded": unloaded})
         asked[0].load_ms = load_ms
         for one, result in zip(asked, results, strict=True):
-            one.answer = result
+            one.answer, one.call_ms = result, call_ms
 
     def _exchange(
         self, calls: Sequence[Call], timeout_s: float, memory_mib: float, progress: Progress, cancelled: Cancelled

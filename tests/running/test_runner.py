@@ -89,10 +89,13 @@ def test_mapped_broadcast_and_joined(runner: Runner) -> None:
 
 def test_a_mapped_step_of_a_backend_that_batches_gathers_its_calls(runner: Runner) -> None:
     items = [said(f"item {number}") for number in range(12)]
+    began = time.perf_counter()
     record, hops = run_plan(runner, step(1, "fail", *items, backend="fail:together", parameters={"only": "never"}))
     assert record.status == "ok"
     assert [runner.journal.read(ref).text for ref in record.outputs] == [f"item {number}" for number in range(12)]
     assert max(hop.details["together"] for hop in hops) == 4
+    # One process did them all, and no hop is charged for the others.
+    assert sum(hop.duration_ms or 0 for hop in hops) <= (time.perf_counter() - began) * 1000
 
 
 def test_a_batch_that_pays_on_two_threads_only_is_not_gathered_on_one() -> None:

@@ -113,6 +113,7 @@ def centroid_hz(samples: NDArray[np.float32]) -> float:
         ("waves but no wind", [["waves"]], ()),
         ("a slow waltz", [["beat"]], ()),
         ("sad piano music with a ticking clock", [["tick"]], ("sad", "piano")),
+        ("some relaxing music", [["melody"]], ("relaxing",)),
         ("jazz", [], ("jazz",)),
     ],
 )

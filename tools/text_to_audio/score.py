@@ -48,6 +48,9 @@ SOUNDS: dict[str, tuple[str, ...]] = {
 }
 """Sounds that can be made, and what people call them; a plural is understood."""
 
+_MUSIC = re.compile(r"\b(?:music|songs?)\b", re.IGNORECASE)
+"""Where no sound is named, a melody is what can be made of it."""
+
 STRUCK = frozenset("kick snare hat clap click tick knock footstep heartbeat beep ring alarm bell chirp thunder".split())
 """Sounds with a beginning and an end, which can be repeated."""
 
@@ -182,6 +185,8 @@ def parse(text: str) -> Score:
         layers = _layers(clause, unused)
         if layers:
             parts.append(tuple(layers))
+    if not parts and not left_out and _MUSIC.search(text):
+        parts.append(tuple(_layers("a melody", unused)))
     return Score(
         parts=tuple(parts),
         unused=tuple(dict.fromkeys(unused)),
