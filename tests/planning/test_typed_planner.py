@@ -103,6 +103,20 @@ def test_words_that_tell_what_somebody_does_ask_for_nothing_more(
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(
+    ("request_text", "prompt"),
+    [
+        ("Make some relaxing music.", "some relaxing music"),
+        ("I'd like a voice message saying good night", "good night"),
+        ("Create a drawing of a blue cat", "a blue cat"),
+    ],
+)
+def test_a_prompt_is_what_is_to_be_made_and_no_more(request_text: str, prompt: str) -> None:
+    (step,) = _planned(request_text).steps
+    assert step.inputs["text"] == (FromText(text=prompt),)
+
+
+@pytest.mark.models
 def test_what_was_made_before_is_read_and_what_is_new_is_not() -> None:
     told = _planned("Describe the photo and draw a red balloon.", "image").steps[1]
     assert told.inputs["text"] == (FromText(text="a red balloon"),)
